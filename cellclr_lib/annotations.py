@@ -1,0 +1,189 @@
+"""What stands in each well: the image table and the mechanism table of a screen, joined and checked.
+
+Both rooms that need annotations read them here, so that a cell and a profile from the same well can never
+disagree about its compound, its mechanism of action (MoA) or its role.
+
+A word on taxol. BBBC021 carries taxol 0.3 µM as positive control in six wells of all 55 plates, and the same
+treatment once more in taxol's own dose series on three plates. Scored together, these wells make a treatment
+that has seen every week, which no other treatment has. Only the dose-series wells count as treatment here, as
+in the profiles of Ljosa et al. 2013. Explained in chapter 1, the screen, and chapter 6, evaluation.
+"""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+log = logging.getLogger(__name__)
+
+CHANNELS = {"dna": "DAPI", "tubulin": "Tubulin", "actin": "Actin"}  # ours -> the table's, in our order
+CONTROL = "DMSO"
+POSITIVE_CONTROL = ("taxol", 0.3)  # compound and concentration in µM
+
+_WELL_COLUMNS = {
+    "plate": "Image_Metadata_Plate_DAPI",
+    "well": "Image_Metadata_Well_DAPI",
+    "replicate": "Replicate",
+    "compound": "Image_Metadata_Compound",
+    "concentration_um": "Image_Metadata_Concentration",
+}
+_FILE_COLUMNS = {f"file_{ours}": f"Image_FileName_{theirs}" for ours, theirs in CHANNELS.items()}
+_PATH_COLUMNS = {f"path_{ours}": f"Image_PathName_{theirs}" for ours, theirs in CHANNELS.items()}
+
+
+def read_annotations(image_table, moa_table, positive_control=POSITIVE_CONTROL):
+    """Read the two tables of a screen in BBBC021's layout: one row per field, in the image table's order.
+
+    Parameters
+    ----------
+    image_table, moa_table : path
+        ``BBBC021_v1_image.csv`` and ``BBBC021_v1_moa.csv``, or tables with the same columns.
+    positive_control : (str, float) or None
+        Compound and concentration (µM) of the positive control. None: the screen has none.
+
+    Returns
+    -------
+    DataFrame
+        ``plate well site batch replicate compound concentration_um moa role``, then ``file_`` and ``path_``
+        (file name and folder, as the table gives them) of ``dna``, ``tubulin`` and ``actin``.
+
+        * ``site`` numbers the fields of a well 1, 2, ... by ``TableNumber`` and ``ImageNumber``, or in table
+          order where the table lacks these two.
+        * ``batch`` is the plate's name up to its first underscore (the week).
+        * ``moa`` is "DMSO" for controls and "" where compound and concentration have no annotation.
+        * ``role`` is "control" (DMSO), "positive_control", "treatment" (annotated: these are scored) or
+          "unannotated".
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        Where a table is missing, lacks a column, holds something that is not a number in a number's place, or
+        gives one well two contents or one treatment two mechanisms.
+    """
+    image_table, moa_table = Path(image_table), Path(moa_table)
+    raw = _read(image_table, [*_WELL_COLUMNS.values(), *_FILE_COLUMNS.values(), *_PATH_COLUMNS.values()])
+    table = pd.DataFrame({ours: raw[theirs] for ours, theirs in _WELL_COLUMNS.items()})
+    for column in ("plate", "well", "compound"):
+        if (empty := table[column] == "").any():
+            raise ValueError(f"{image_table}: {_WELL_COLUMNS[column]} is empty in {_lines(empty)}")
+    table["batch"] = table["plate"].str.replace("_.*", "", regex=True)
+    table["replicate"] = _numbers(raw, _WELL_COLUMNS["replicate"], image_table).astype(int)
+    table["concentration_um"] = _numbers(raw, _WELL_COLUMNS["concentration_um"], image_table)
+    table["site"] = _sites(raw, table, image_table)
+    _check_one_content_per_well(table, image_table)
+
+    annotation = _mechanisms(moa_table)
+    if unused := sorted(set(annotation.index.get_level_values(0)) - set(table["compound"]) - {CONTROL}):
+        log.info("%d compounds of %s do not occur in %s", len(unused), moa_table.name, image_table.name)
+    keys = pd.MultiIndex.from_arrays([table["compound"], table["concentration_um"]])
+    table["moa"] = annotation.reindex(keys).fillna("").to_numpy()
+    table.loc[table["compound"] == CONTROL, "moa"] = CONTROL
+    table["role"] = _roles(table, positive_control)
+    if len(bare := table.loc[table["role"] == "unannotated", "compound"]):
+        log.info("%d compounds of %s lack a mechanism at some dose", bare.nunique(), image_table.name)
+
+    order = "plate well site batch replicate compound concentration_um moa role".split()
+    files = {ours: raw[theirs] for ours, theirs in (_FILE_COLUMNS | _PATH_COLUMNS).items()}
+    return table[order].assign(**files)
+
+
+def round_concentration(values):
+    """Round to ten significant digits, so that 0.3 read from two tables is one number."""
+    values = np.asarray(values, dtype=float)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        digits = np.where(values > 0, np.floor(np.log10(values)), 0)
+    return np.array([round(v, int(9 - d)) for v, d in zip(values.ravel(), digits.ravel(), strict=True)])
+
+
+def _read(path, columns):
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist: a screen needs its image table and its MoA table")
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    if missing := [column for column in columns if column not in table]:
+        raise ValueError(f"{path} lacks the column(s) {', '.join(missing)}; it has {', '.join(table)}")
+    if table.empty:
+        raise ValueError(f"{path} has a header and no rows")
+    return table.apply(lambda column: column.str.strip())
+
+
+def _numbers(table, column, path):
+    values = pd.to_numeric(table[column], errors="coerce")
+    bad = ~(np.isfinite(values) & (values >= 0))
+    if bad.any():
+        raise ValueError(f"{path}: {column} is {table.loc[bad, column].iloc[0]!r} in {_lines(bad)}; "
+                         "expected a number that is not negative")
+    return round_concentration(values)
+
+
+def _lines(mask):
+    """'line 7' or 'line 7 and 3 more', counted as an editor counts (the header is line 1)."""
+    rows = np.flatnonzero(mask)
+    return f"line {rows[0] + 2}" + (f" and {len(rows) - 1} more" if len(rows) > 1 else "")
+
+
+def _sites(raw, table, path):
+    order = pd.DataFrame(index=table.index)
+    for column in ("TableNumber", "ImageNumber"):
+        if column in raw:
+            order[column] = _numbers(raw, column, path)
+    if len(order.columns) == 2:  # a few wells of BBBC021 are listed as 3, 4, 1, 2; their numbers are in order
+        order = order.sort_values(list(order), kind="stable")
+    return table.loc[order.index].groupby(["plate", "well"]).cumcount().reindex(table.index) + 1
+
+
+def _check_one_content_per_well(table, path):
+    contents = table.drop_duplicates(["plate", "well", "compound", "concentration_um"])
+    twice = contents[contents.duplicated(["plate", "well"], keep=False)]
+    if len(twice):
+        plate, well = twice[["plate", "well"]].iloc[0]
+        found = twice[(twice["plate"] == plate) & (twice["well"] == well)]
+        contents = " and ".join(found["compound"] + found["concentration_um"].map(" {:g} µM".format))
+        raise ValueError(f"{path}: well {well} of plate {plate} holds {contents}; expected one treatment")
+
+
+def _mechanisms(path):
+    """Series of MoA by (compound, concentration)."""
+    table = _read(path, ["compound", "concentration", "moa"])
+    table["concentration"] = _numbers(table, "concentration", path)
+    table = table.drop_duplicates(["compound", "concentration", "moa"])
+    twice = table.duplicated(["compound", "concentration"], keep=False)
+    if twice.any():
+        compound, dose = table.loc[twice, ["compound", "concentration"]].iloc[0]
+        raise ValueError(f"{path}: {compound} at {dose:g} µM has more than one mechanism; expected one")
+    return table.set_index(["compound", "concentration"])["moa"]
+
+
+def _roles(table, positive_control):
+    role = np.where(table["moa"] == "", "unannotated", "treatment").astype(object)
+    role[table["compound"] == CONTROL] = "control"
+    if positive_control is not None:
+        compound, dose = positive_control[0], round_concentration([positive_control[1]])[0]
+        everywhere = (table["compound"] == compound) & (table["concentration_um"] == dose)
+        role[everywhere & ~_in_dose_series(table, compound, dose)] = "positive_control"
+    return pd.Series(role, index=table.index, dtype=table["compound"].dtype)
+
+
+def _in_dose_series(table, compound, dose):
+    """Mask of the rows whose well holds `dose` as a step of a dose series of `compound`.
+
+    A series lies in one row of a plate and holds each dose once. So the row must hold the compound at other
+    doses too; and where it holds `dose` twice (D05, and the control D11), the well nearer to the next dose is
+    the step.
+    """
+    wells = table[table["compound"] == compound].drop_duplicates(["plate", "well"])
+    place = wells["well"].str.extract(r"^([A-Za-z]+)(\d+)$")
+    if place.isna().any(axis=None):
+        odd = wells["well"][place[0].isna()].iloc[0]
+        raise ValueError(f"a well of {compound}, the positive control, is named {odd!r}; expected row and "
+                         "column (D05), or positive_control=None")
+    steps = set()
+    for (plate, _), row in wells.groupby([wells["plate"], place[0]]):
+        column = place[1].loc[row.index].astype(int)
+        same = row["concentration_um"] == dose
+        others = row[~same & (row["concentration_um"] > 0)]
+        if same.any() and len(others):
+            following = (np.log(others["concentration_um"] / dose)).abs().idxmin()
+            nearest = (column[same] - column[following]).abs().idxmin()
+            steps.add((plate, row.loc[nearest, "well"]))
+    return np.array([key in steps for key in zip(table["plate"], table["well"], strict=True)], dtype=bool)
