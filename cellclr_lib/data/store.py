@@ -22,86 +22,6 @@ CHANNELS = ("dna", "tubulin", "actin")
 DTYPES = (np.uint8, np.uint16)
 
 
-class StoreWriter:
-    """Write a store of unknown length, batch by batch, into a folder of its own.
-
-    Pixels go straight to disk, so the store may be larger than memory. Nothing that `CellStore.open` accepts
-    exists before `close`.
-
-    Parameters
-    ----------
-    path : path-like
-        Folder to write; made if absent. Refused if it already holds a finished store.
-    shape : tuple of int
-        Shape ``(C, H, W)`` of one crop, in pixels.
-    dtype : dtype
-        ``uint8`` or ``uint16``.
-    channels : tuple of str
-        Channel names, in order.
-    """
-
-    def __init__(self, path, shape, dtype, channels=CHANNELS):
-        self.path = Path(path)
-        if (self.path / "store.json").exists():
-            raise FileExistsError(f"{self.path} already holds a cell store; choose another folder or remove it")
-        if np.dtype(dtype) not in DTYPES:
-            raise ValueError(f"crops must be uint8 or uint16, not {np.dtype(dtype)}")
-        if len(channels) != shape[0]:
-            raise ValueError(f"{len(channels)} channel names {tuple(channels)} for crops with {shape[0]} channels")
-        self.path.mkdir(parents=True, exist_ok=True)
-        self.shape, self.dtype, self.channels = tuple(shape), np.dtype(dtype), tuple(channels)
-        self._pixels = open(self.path / "images.partial", "wb")
-        # A fixed-size header is written at the end, when the length is known.
-        self._pixels.write(self._header(0))
-        self._tables = []
-        self._length = 0
-
-    def _header(self, length):
-        """The .npy header for `length` crops, padded to one constant size."""
-        text = f"{{'descr': '{self.dtype.str}', 'fortran_order': False, 'shape': {(length, *self.shape)}, }}"
-        return b"\x93NUMPY\x01\x00" + (246).to_bytes(2, "little") + text.ljust(245).encode("latin1") + b"\n"
-
-    def append(self, images, table):
-        """Append crops ``(n, C, H, W)`` and their table of n rows."""
-        images = np.asarray(images)
-        if images.shape[1:] != self.shape or images.dtype != self.dtype:
-            raise ValueError(
-                f"crops of shape {images.shape[1:]} {images.dtype} for a store of {self.shape} {self.dtype}"
-            )
-        if len(images) != len(table):
-            raise ValueError(f"{len(images)} crops but {len(table)} table rows")
-        self._pixels.write(np.ascontiguousarray(images).tobytes())
-        self._tables.append(table)
-        self._length += len(table)
-
-    def close(self, rejected=None, **info):
-        """Finish the store: header, tables, and `store.json` with `info` last.
-
-        Returns
-        -------
-        CellStore
-        """
-        self._pixels.seek(0)
-        self._pixels.write(self._header(self._length))
-        self._pixels.close()
-        table = pd.concat(self._tables, ignore_index=True) if self._tables else pd.DataFrame()
-        table.to_parquet(self.path / "cells.parquet")
-        if rejected is not None:
-            rejected.to_parquet(self.path / "rejected.parquet")
-        (self.path / "images.partial").replace(self.path / "images.npy")
-        info = {
-            "crop_px": self.shape[-1],
-            "channels": list(self.channels),
-            "cells": self._length,
-            **info,
-            "library_version": version("cellclr"),
-        }
-        partial = self.path / "store.json.partial"
-        partial.write_text(json.dumps(info, indent=1))
-        partial.replace(self.path / "store.json")
-        return CellStore.open(self.path)
-
-
 class CellStore:
     """Single-cell crops and their table; open with `CellStore.open`, make with `CellStore.from_arrays`.
 
@@ -141,17 +61,17 @@ class CellStore:
         path = Path(path)
         if not (path / "store.json").exists():
             raise FileNotFoundError(
-                f"no finished cell store at {path} (no store.json); make one with `python -m cellclr_lib crop`"
+                f"no finished cell store at {path} (no store.json); make it: `python -m cellclr_lib crop`"
             )
         info = json.loads((path / "store.json").read_text())
         try:
             images = np.load(path / "images.npy", mmap_mode="r")
         except (OSError, ValueError) as error:
-            raise ValueError(f"{path / 'images.npy'}: not readable ({error}); make the store again") from error
+            raise ValueError(f"{path / 'images.npy'}: unreadable ({error}); make the store again") from error
         table = pd.read_parquet(path / "cells.parquet")
         if images.ndim != 4 or len(images) != len(table) or images.dtype not in DTYPES:
             raise ValueError(
-                f"{path}: images {images.shape} {images.dtype} and a table of {len(table)} rows do not belong "
+                f"{path}: images {images.shape} {images.dtype} and {len(table)} table rows do not belong "
                 "together; make the store again"
             )
         rejected = pd.DataFrame(columns=["plate", "well", "site", "x_px", "y_px", "reason"])
@@ -169,7 +89,7 @@ class CellStore:
         table : pandas.DataFrame
             N rows, row i describes ``images[i]``.
         path : path-like
-            Folder to write; must not hold a store yet.
+            Folder to write; must not hold a finished store yet.
         channels : sequence of str, optional
             Channel names; DNA, tubulin, actin for three channels, else ``channel0 …``.
         **info
@@ -178,16 +98,79 @@ class CellStore:
         Returns
         -------
         CellStore
+
+        Raises
+        ------
+        FileExistsError
+            If `path` already holds a finished store.
+        ValueError
+            If shapes, dtype, channel names and table do not fit together.
         """
         images = np.asarray(images)
         if images.ndim != 4:
             raise ValueError(f"images must be (N, C, H, W), not {images.shape}")
+        return cls.from_batches([(images, table)], images.shape, images.dtype, path, channels, **info)
+
+    @classmethod
+    def from_batches(cls, batches, shape, dtype, path, channels=None, rejected=None, **info):
+        """Write a store batch by batch, so that it may be larger than memory.
+
+        Parameters
+        ----------
+        batches : iterable of (ndarray (n, C, H, W), DataFrame of n rows)
+            Together exactly N cells.
+        shape : tuple of int
+            ``(N, C, H, W)``.
+        dtype : dtype
+            ``uint8`` or ``uint16``.
+        rejected : pandas.DataFrame, optional
+            Objects found but not kept, with the reason.
+        path, channels, **info
+            As for `from_arrays`, which also lists what is raised.
+
+        Returns
+        -------
+        CellStore
+        """
+        path, dtype = Path(path), np.dtype(dtype)
         if channels is None:
-            count = images.shape[1]
-            channels = CHANNELS if count == len(CHANNELS) else tuple(f"channel{i}" for i in range(count))
-        writer = StoreWriter(path, images.shape[1:], images.dtype, channels)
-        writer.append(images, table.reset_index(drop=True))
-        return writer.close(**info)
+            channels = CHANNELS if shape[1] == len(CHANNELS) else [f"channel{i}" for i in range(shape[1])]
+        if (path / "store.json").exists():
+            raise FileExistsError(f"{path} already holds a cell store; choose another or remove it")
+        if dtype not in DTYPES:
+            raise ValueError(f"crops must be uint8 or uint16, not {dtype}; scale them first")
+        if len(channels) != shape[1]:
+            raise ValueError(f"{len(channels)} channel names {tuple(channels)} for {shape[1]} channels")
+        path.mkdir(parents=True, exist_ok=True)
+        out = np.lib.format.open_memmap(path / "images.npy", mode="w+", dtype=dtype, shape=tuple(shape))
+        tables, start = [], 0
+        for images, table in batches:
+            if len(images) != len(table) or images.shape[1:] != out.shape[1:] or images.dtype != dtype:
+                raise ValueError(
+                    f"{path}: crops {images.shape} {images.dtype} and {len(table)} table rows do not fit "
+                    f"a store {tuple(shape)} {dtype}"
+                )
+            out[start : start + len(images)] = images
+            tables.append(table)
+            start += len(images)
+        if start != shape[0]:
+            raise ValueError(f"{path}: {start} crops given where {shape[0]} were announced")
+        out.flush()
+        del out
+        pd.concat(tables, ignore_index=True).to_parquet(path / "cells.parquet")
+        if rejected is not None:
+            rejected.to_parquet(path / "rejected.parquet")
+        info = {
+            "crop_px": int(shape[-1]),
+            "channels": list(channels),
+            "cells": int(shape[0]),
+            **info,
+            "library_version": version("cellclr"),
+        }
+        # Last and in one step: a store without store.json is not finished.
+        (path / "store.json.partial").write_text(json.dumps(info, indent=1))
+        (path / "store.json.partial").replace(path / "store.json")
+        return cls.open(path)
 
     @property
     def channels(self):
@@ -199,4 +182,4 @@ class CellStore:
 
     def __repr__(self):
         count, channels, height, width = self.images.shape
-        return f"CellStore({str(self.path)!r}: {count} cells, {channels} × {height} × {width} px {self.images.dtype})"
+        return f"CellStore({str(self.path)!r}: {count} cells, {channels}×{height}×{width} px {self.images.dtype})"
