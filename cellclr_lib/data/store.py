@@ -182,4 +182,5 @@ class CellStore:
 
     def __repr__(self):
         count, channels, height, width = self.images.shape
-        return f"CellStore({str(self.path)!r}: {count} cells, {channels}×{height}×{width} px {self.images.dtype})"
+        what = f"{count} cells, {channels} × {height} × {width} px {self.images.dtype}"
+        return f"CellStore({str(self.path)!r}: {what})"
