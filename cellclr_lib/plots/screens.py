@@ -1,0 +1,159 @@
+"""Plate maps, and what became of the cells on the way from field to crop (explained in chapter 2)."""
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from .style import ACCENTS, NEUTRAL, bare
+
+PLATE_ROWS = tuple("ABCDEFGH")
+PLATE_COLUMNS = tuple(range(1, 13))
+
+
+def _plate(values):
+    """Values by well name ("B02") on the grid of a 96-well plate, NaN where there is none."""
+    grid = np.full((len(PLATE_ROWS), len(PLATE_COLUMNS)), np.nan)
+    for well, value in values.items():
+        grid[PLATE_ROWS.index(well[0]), int(well[1:]) - 1] = value
+    return grid
+
+
+def plate_map(table, value="cells", plates=6):
+    """Number of cells in every well, plate by plate (a menu), on one colour scale.
+
+    Parameters
+    ----------
+    table : DataFrame, one row per cell
+        Columns `plate`, `well`, `compound`, `concentration_um`.
+    value : str
+        What is counted, for the colour bar.
+    plates : int
+        How many plates the menu offers, spread over the screen.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+    """
+    names = sorted(table["plate"].unique())
+    names = [names[i] for i in np.unique(np.linspace(0, len(names) - 1, plates).astype(int))]
+    counts = table[table["plate"].isin(names)].groupby(["plate", "well"]).size()
+    content = table.groupby(["plate", "well"])[["compound", "concentration_um"]].first()
+    figure = go.Figure()
+    for i, plate in enumerate(names):
+        text = np.full((len(PLATE_ROWS), len(PLATE_COLUMNS)), "", object)
+        for well, row in content.loc[plate].iterrows():
+            text[PLATE_ROWS.index(well[0]), int(well[1:]) - 1] = f"{row.compound} {row.concentration_um:g} µM"
+        figure.add_heatmap(
+            z=_plate(counts.loc[plate]),
+            x=[str(c) for c in PLATE_COLUMNS],
+            y=list(PLATE_ROWS),
+            text=text,
+            zmin=0,
+            zmax=int(counts.max()),
+            colorscale="Viridis",
+            visible=i == 0,
+            xgap=2,
+            ygap=2,
+            hovertemplate=f"well %{{y}}%{{x}}: %{{z}} {value}<br>%{{text}}<extra>{plate}</extra>",
+            colorbar={"title": value, "outlinewidth": 0},
+        )
+    menu = [
+        {"label": name, "method": "restyle", "args": [{"visible": [p == name for p in names]}]}
+        for name in names
+    ]
+    bare(
+        figure,
+        height=420,
+        margin={"l": 10, "r": 10, "t": 50, "b": 10},
+        updatemenus=[
+            {
+                "buttons": menu,
+                "x": 0,
+                "xanchor": "left",
+                "y": 1.02,
+                "yanchor": "bottom",
+                "bordercolor": NEUTRAL,
+            }
+        ],
+    )
+    figure.update_yaxes(autorange="reversed", showgrid=False)
+    figure.update_xaxes(showgrid=False, type="category")
+    return figure
+
+
+def rejections(counts):
+    """How many nuclei became a crop and how many did not, by reason.
+
+    Parameters
+    ----------
+    counts : Series of int
+        Number of nuclei by outcome, for instance {"kept": …, "border": …, "debris": …}.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+    """
+    counts = counts.sort_values()
+    share = counts / counts.sum()
+    figure = go.Figure(
+        go.Bar(
+            x=counts.to_numpy(),
+            y=[str(name) for name in counts.index],
+            orientation="h",
+            marker_color=[ACCENTS[0] if name == "kept" else ACCENTS[1] for name in counts.index],
+            text=[f"{n:,} ({s:.1%})" for n, s in zip(counts, share, strict=True)],
+            textposition="auto",
+            hovertemplate="%{y}: %{x:,} nuclei<extra></extra>",
+        )
+    )
+    bare(figure, height=90 + 46 * len(counts))
+    figure.update_xaxes(title="nuclei")
+    return figure
+
+
+def intensity_scaling(quantiles, channels=("dna", "tubulin", "actin")):
+    """Spread of the pixel values on every plate, before and after scaling, channel by channel.
+
+    Parameters
+    ----------
+    quantiles : DataFrame
+        Columns `stage` (panel title: "before", "after"), `channel`, `plate`, `low`, `median`, `high`.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+    """
+    stages = list(dict.fromkeys(quantiles["stage"]))
+    figure = make_subplots(
+        len(channels),
+        len(stages),
+        vertical_spacing=0.1,
+        subplot_titles=[f"{c}, {s}" for c in channels for s in stages],
+    )
+    for r, channel in enumerate(channels):
+        for c, stage in enumerate(stages):
+            rows = quantiles[(quantiles["channel"] == channel) & (quantiles["stage"] == stage)]
+            figure.add_scatter(
+                x=rows["plate"],
+                y=rows["median"],
+                mode="markers",
+                row=r + 1,
+                col=c + 1,
+                showlegend=False,
+                marker={"color": ACCENTS[c], "size": 6},
+                error_y={
+                    "type": "data",
+                    "symmetric": False,
+                    "array": rows["high"] - rows["median"],
+                    "arrayminus": rows["median"] - rows["low"],
+                    "width": 0,
+                    "thickness": 1.5,
+                },
+                hovertemplate="%{x}: median %{y:.0f}<extra></extra>",
+            )
+    bare(figure, height=180 * len(channels) + 60)
+    figure.update_xaxes(showticklabels=False, title=None)
+    figure.update_xaxes(title="plates, in order of weeks", row=len(channels))
+    figure.update_yaxes(rangemode="tozero")
+    figure.update_annotations(font_size=13)
+    return figure
