@@ -1,0 +1,159 @@
+"""Write a simulated screen: fields in parallel, the tables last. Explained in chapter 1, the screen."""
+
+import dataclasses
+import hashlib
+import logging
+import multiprocessing
+import os
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import tifffile
+import yaml
+from tqdm import tqdm
+
+from cellclr_lib.data.simulate import layout
+from cellclr_lib.data.simulate.cells import draw
+from cellclr_lib.data.simulate.config import SimulationConfig
+from cellclr_lib.data.simulate.optics import optics, photograph
+from cellclr_lib.data.simulate.population import populate
+
+log = logging.getLogger(__name__)
+IMAGE_TABLE, MOA_TABLE = "BBBC021_v1_image.csv", "BBBC021_v1_moa.csv"
+SETTINGS, TRUTH = "simulation.yaml", "truth.parquet"
+PLACEMENT = ["plate", "well", "site", "batch", "compound", "concentration_um", "moa", "role"]
+
+
+def simulate(config: SimulationConfig, root: str | os.PathLike, progress: bool = True) -> Path:
+    """Write a simulated screen in BBBC021's layout.
+
+    The image table is written last, so a screen that was interrupted cannot be read by mistake; calling again
+    with the same settings completes it, and calling again on a complete screen returns at once.
+
+    Parameters
+    ----------
+    config : SimulationConfig
+    root : path
+        Folder to write: ``BBBC021_v1_image.csv``, ``BBBC021_v1_moa.csv``, ``<plate>/<file>.tif`` (16-bit grey,
+        zlib, 12-bit camera counts times 16), ``truth.parquet`` (every cell drawn: where, how strongly it shows
+        its treatment, its state, debris, focus) and ``simulation.yaml`` (the settings).
+    progress : bool
+        Show a progress bar on standard error.
+
+    Returns
+    -------
+    Path
+        The folder.
+
+    Raises
+    ------
+    FileExistsError
+        If the folder holds something else than this very screen.
+    """
+    root = Path(root)
+    _claim(config, root)
+    if (root / IMAGE_TABLE).exists():
+        log.info("%s is complete", root)
+        return root
+    fields = layout.fields(config)
+    for plate in fields["plate"].unique():
+        (root / plate).mkdir(exist_ok=True)
+    jobs = [(config, root, field) for _, field in fields.iterrows()]
+    processes = config.processes or os.cpu_count() or 1
+    bar = tqdm(total=len(jobs), desc="simulate", unit="field", disable=not progress)
+    truth = []
+    with bar:
+        if processes == 1:
+            for job in jobs:
+                truth.append(_write_field(job))
+                bar.update()
+        else:
+            # "spawn" is safe whatever threads the caller runs; a worker starts in about a second.
+            with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
+                for cells in pool.map(_write_field, jobs, chunksize=4):
+                    truth.append(cells)
+                    bar.update()
+    _atomically(root / TRUTH, lambda path: pd.concat(truth, ignore_index=True).to_parquet(path, index=False))
+    _atomically(root / MOA_TABLE, lambda path: layout.moa_table(fields).to_csv(path, index=False))
+    _atomically(root / IMAGE_TABLE, lambda path: layout.image_table(fields).to_csv(path, index=False))
+    return root
+
+
+def simulate_field(config: SimulationConfig, field) -> tuple[np.ndarray, pd.DataFrame]:
+    """One field, in memory.
+
+    Parameters
+    ----------
+    field : Series
+        A row of `layout.fields`.
+
+    Returns
+    -------
+    image : ndarray (3, H, W) uint16
+        DNA, tubulin, actin; camera counts times 16.
+    cells : DataFrame
+        The truth: one row per cell or piece of debris, those cut by the border included.
+    """
+    cells, rng = populate(config, field)
+    layers = draw(cells, config.field_px, rng)
+    focus_loss_px = rng.uniform(2.0, 4.5) if rng.random() < config.out_of_focus else 0.0
+    image = photograph(layers, optics(config, field.week, field.plate, field.well), focus_loss_px, rng)
+    return image, _truth(cells, field, focus_loss_px)
+
+
+def _truth(cells: pd.DataFrame, field, focus_loss_px: float) -> pd.DataFrame:
+    truth = cells[["x_px", "y_px", "strength", "state", "nucleus_radius", "is_debris"]].copy()
+    truth["out_of_focus"] = cells["out_of_focus"] | (focus_loss_px > 0)
+    for i, name in enumerate(PLACEMENT):
+        truth.insert(i, name, getattr(field, name))
+    return truth
+
+
+def _write_field(job: tuple) -> pd.DataFrame:
+    config, root, field = job
+    paths = [root / field.plate / getattr(field, stain) for stain, _ in layout.STAINS]
+    image, truth = simulate_field(config, field)
+    for path, channel in zip(paths, image, strict=True):
+        _atomically(path, lambda temporary, channel=channel: tifffile.imwrite(
+            temporary, channel, photometric="minisblack", compression="zlib", compressionargs={"level": 1},
+            metadata=None, software=False))
+    return truth
+
+
+def _claim(config: SimulationConfig, root: Path) -> None:
+    """Make the folder this screen's own, or refuse it."""
+    settings = dataclasses.asdict(config)
+    del settings["processes"]  # changes nothing in the result
+    settings = {name: list(value) if isinstance(value, tuple) else value for name, value in settings.items()}
+    expected = {"config": settings, "code": _code_hash()}
+    path = root / SETTINGS
+    if path.exists():
+        found = yaml.safe_load(path.read_text())
+        if found != expected:
+            raise FileExistsError(f"{root} holds a simulated screen with other settings or from other code "
+                                  f"(see {path}); delete the folder or choose another")
+        return
+    if root.exists() and any(root.iterdir()):
+        raise FileExistsError(f"{root} is not empty and holds no {SETTINGS}; choose an empty or new folder")
+    root.mkdir(parents=True, exist_ok=True)
+    _atomically(path, lambda temporary: temporary.write_text(yaml.safe_dump(expected, sort_keys=False)))
+
+
+def _code_hash() -> str:
+    """Hash of this package's source, so that screens of different code are never mixed."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _atomically(path: Path, write) -> None:
+    """Write beside, then rename: the file is there whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        write(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
