@@ -90,10 +90,8 @@ def read_annotations(image_table, moa_table, positive_control=POSITIVE_CONTROL):
 
 def round_concentration(values):
     """Round to ten significant digits, so that 0.3 read from two tables is one number."""
-    values = np.asarray(values, dtype=float)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        digits = np.where(values > 0, np.floor(np.log10(values)), 0)
-    return np.array([round(v, int(9 - d)) for v, d in zip(values.ravel(), digits.ravel(), strict=True)])
+    doses, place = np.unique(np.asarray(values, dtype=float), return_inverse=True)
+    return np.array([float(f"{dose:.9e}") for dose in doses])[place]
 
 
 def _read(path, columns):

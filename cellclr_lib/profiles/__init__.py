@@ -1,0 +1,21 @@
+"""Profiles: features of cells become scores. Tables in, tables out; needs neither images nor networks."""
+
+from cellclr_lib.profiles.aggregate import load_profiles, read_profiles, save_profiles, treatments, wells
+from cellclr_lib.profiles.metrics import (
+    Score,
+    batch_predictability,
+    confusion,
+    control_retrieval,
+    drop,
+    nsc,
+    nscb,
+    replicate_retrieval,
+)
+from cellclr_lib.profiles.postprocess import TVN, Coral, CoralCentred, Standardizer, TVNCentred, Whitener
+from cellclr_lib.profiles.uncertainty import drop_interval, interval, permutation_null
+
+__all__ = [
+    "TVN", "Coral", "CoralCentred", "Score", "Standardizer", "TVNCentred", "Whitener", "batch_predictability",
+    "confusion", "control_retrieval", "drop", "drop_interval", "interval", "load_profiles", "nsc", "nscb",
+    "permutation_null", "read_profiles", "replicate_retrieval", "save_profiles", "treatments", "wells",
+]

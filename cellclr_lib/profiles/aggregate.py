@@ -1,0 +1,222 @@
+"""From cells to wells to treatments, and profiles on disk.
+
+Everything in this room takes and gives a pair ``(meta, feats)``: a DataFrame and an ``(n, D)`` array whose rows
+belong together. Explained in chapter 6, evaluation.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from cellclr_lib.annotations import CONTROL, read_annotations, round_concentration
+
+WELL_COLUMNS = "plate well batch replicate compound concentration_um moa role".split()
+UNCLEAN = {"Location", "Parent", "Number", "Children", "Center", "Orientation"}  # where a cell lies
+_BLOCK_ROWS = 65_536  # cells taken to float64 at a time
+
+
+def checked(meta, feats, columns=()):
+    """Return `feats` as a float array, or say what is wrong with the pair.
+
+    Raises
+    ------
+    ValueError
+        If the rows do not match, `meta` lacks one of `columns`, or a feature is not a finite number.
+    """
+    feats = np.asarray(feats)
+    if feats.ndim != 2 or len(meta) != len(feats):
+        raise ValueError(f"meta has {len(meta)} rows, feats the shape {feats.shape}; expected (rows, features)")
+    if missing := [column for column in columns if column not in meta]:
+        raise ValueError(f"meta lacks the column(s) {', '.join(missing)}; it has {', '.join(map(str, meta))}")
+    if not np.issubdtype(feats.dtype, np.floating):
+        feats = feats.astype(np.float32)
+    for start in range(0, len(feats), _BLOCK_ROWS):
+        finite = np.isfinite(feats[start:start + _BLOCK_ROWS])
+        if not finite.all():
+            row, column = np.argwhere(~finite)[0]
+            raise ValueError(f"feats[{start + row}, {column}] is {feats[start + row, column]}; expected finite "
+                             "numbers: drop the feature or the row")
+    return feats
+
+
+def is_control(meta):
+    """Mask of the DMSO rows, on which post-processing is fitted."""
+    return (meta["compound"] == CONTROL).to_numpy(dtype=bool)
+
+
+def is_treatment(meta):
+    """Mask of the rows that are scored: role "treatment", or without roles, annotated and not DMSO."""
+    if "role" in meta:
+        return (meta["role"] == "treatment").to_numpy(dtype=bool)
+    annotated = meta["moa"].notna() & ~meta["moa"].isin(["", CONTROL])
+    return annotated.to_numpy(dtype=bool) & ~is_control(meta)
+
+
+def wells(meta, feats):
+    """Mean of the cells of each well.
+
+    Parameters
+    ----------
+    meta : DataFrame
+        One row per cell with at least ``plate`` and ``well``.
+    feats : (n, D) float array
+
+    Returns
+    -------
+    meta : DataFrame
+        One row per well in order of first appearance, with those of ``plate well batch replicate compound
+        concentration_um moa role`` that came in. Well-level data comes back as it is.
+    feats : (wells, D) array of the type that came in, summed in float64
+
+    Raises
+    ------
+    ValueError
+        If two cells of one well disagree on a column that is kept.
+    """
+    feats = checked(meta, feats, ["plate", "well"])
+    kept = meta[[column for column in WELL_COLUMNS if column in meta]]
+    code = kept.groupby(["plate", "well"], sort=False).ngroup().to_numpy()
+    first = pd.Series(code).drop_duplicates().index
+    out = kept.iloc[first].reset_index(drop=True)
+    for column in kept.columns[2:]:
+        differs = kept[column].to_numpy() != out[column].to_numpy()[code]
+        differs &= ~(kept[column].isna().to_numpy() & out[column].isna().to_numpy()[code])
+        if differs.any():
+            cell = kept.iloc[np.flatnonzero(differs)[0]]
+            raise ValueError(f"the cells of plate {cell['plate']}, well {cell['well']} differ in {column!r}; "
+                             "expected one value per well")
+    return out, _segment_mean(feats, code, len(out))
+
+
+def treatments(meta, feats):
+    """Median of the wells of each treatment, a compound at a concentration.
+
+    DMSO, unannotated wells and positive controls are not treatments and are left out.
+
+    Parameters
+    ----------
+    meta : DataFrame
+        One row per well with ``compound``, ``concentration_um``, ``moa``, ``batch`` and, if known, ``role``.
+    feats : (n, D) float array
+
+    Returns
+    -------
+    meta : DataFrame
+        ``compound concentration_um moa batch n_wells``, sorted by the first two. ``batch`` is the sorted
+        tuple of the weeks that hold the treatment (sorted as text: Week10 stands before Week2).
+    feats : (treatments, D) array of the type that came in
+
+    Raises
+    ------
+    ValueError
+        If a well occurs twice (these are cells: call `wells` first), nothing is scored, or one treatment
+        has two mechanisms.
+    """
+    feats = checked(meta, feats, ["compound", "concentration_um", "moa", "batch"])
+    one_row_per_well(meta)
+    scored = np.flatnonzero(is_treatment(meta))
+    if not len(scored):
+        raise ValueError("no row is a treatment: expected annotated compounds beside DMSO (columns moa, role)")
+    table = meta.iloc[scored].reset_index(drop=True)
+    table["concentration_um"] = round_concentration(table["concentration_um"])
+    rows, medians = [], []
+    for (compound, dose), group in table.groupby(["compound", "concentration_um"]):
+        if group["moa"].nunique() > 1:
+            found = ", ".join(sorted(set(group["moa"])))
+            raise ValueError(f"{compound} at {dose:g} µM has the mechanisms {found}; expected one")
+        weeks = tuple(sorted(set(group["batch"])))
+        rows.append((compound, dose, group["moa"].iloc[0], weeks, len(group)))
+        medians.append(np.median(feats[scored[group.index]], axis=0))
+    out = pd.DataFrame(rows, columns=["compound", "concentration_um", "moa", "batch", "n_wells"])
+    return out, np.stack(medians).astype(feats.dtype)
+
+
+def one_row_per_well(meta):
+    """Raise where a plate and well occur twice: `meta` then describes cells."""
+    if {"plate", "well"} <= set(meta) and meta.duplicated(["plate", "well"]).any():
+        raise ValueError("several rows share a plate and well: average the cells with wells(meta, feats) first")
+
+
+def load_profiles(path, image_table, moa_table, clean=True):
+    """Read the per-well profiles of Ljosa et al. 2013 and annotate them from the screen's own tables.
+
+    Parameters
+    ----------
+    path : path
+        ``ljosa_jbiomolscreen_2013_per_well_mean.csv.gz``: columns ``Image_Metadata_Plate``,
+        ``Image_Metadata_Well`` and CellProfiler features named ``Nuclei_``, ``Cells_`` or ``Cytoplasm_``.
+    image_table, moa_table : path
+        The tables of BBBC021, see `cellclr_lib.annotations.read_annotations`.
+    clean : bool
+        Drop a feature if Location, Parent, Number, Children, Center or Orientation is one of its parts:
+        these say where a cell lies. Leaves 464 of 516.
+
+    Returns
+    -------
+    meta : DataFrame
+        One row per well, DMSO included: ``plate well batch replicate compound concentration_um moa role``.
+        ``meta.attrs["features"]`` holds the feature names.
+    feats : (n, D) float64 array
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist: expected the per-well means of Ljosa et al. 2013")
+    table = pd.read_csv(path)
+    keys = {"Image_Metadata_Plate": "plate", "Image_Metadata_Well": "well"}
+    if missing := [key for key in keys if key not in table]:
+        raise ValueError(f"{path} lacks the column(s) {', '.join(missing)}")
+    names = [name for name in table if name.split("_")[0] in ("Nuclei", "Cells", "Cytoplasm")]
+    if clean:
+        names = [name for name in names if not UNCLEAN & set(name.split("_"))]
+    known = read_annotations(image_table, moa_table).drop_duplicates(["plate", "well"])[WELL_COLUMNS]
+    meta = table[list(keys)].rename(columns=keys).merge(known, how="left", on=["plate", "well"])
+    if (unknown := meta["compound"].isna()).any():
+        plate, well = meta.loc[unknown, ["plate", "well"]].iloc[0]
+        raise ValueError(f"{path}: {unknown.sum()} wells are not in {image_table}, first {plate} {well}")
+    meta["replicate"] = meta["replicate"].astype(int)
+    meta.attrs["features"] = names
+    return meta, checked(meta, table[names].to_numpy(dtype=float))
+
+
+def save_profiles(path, meta, feats, names=None):
+    """Write one Parquet table of ``Metadata_*`` and feature columns, as pycytominer and copairs read.
+
+    Parameters
+    ----------
+    path : path
+        Target; its folder must exist.
+    meta, feats : DataFrame and (n, D) float array
+    names : list of str, optional
+        D feature names. Default: ``Cells_Embedding_0000`` and so on, which pycytominer takes for features.
+    """
+    feats = checked(meta, feats)
+    names = [f"Cells_Embedding_{i:04d}" for i in range(feats.shape[1])] if names is None else list(names)
+    if len(names) != feats.shape[1] or len(set(names)) != len(names):
+        raise ValueError(f"{len(set(names))} different names for {feats.shape[1]} features; expected one each")
+    left = meta.reset_index(drop=True).add_prefix("Metadata_")
+    left.attrs = {}
+    pd.concat([left, pd.DataFrame(feats, columns=names)], axis=1).to_parquet(path, index=False)
+
+
+def read_profiles(path):
+    """Read what `save_profiles` wrote: ``(meta, feats, names)``."""
+    table = pd.read_parquet(path)
+    ours = [name for name in table if name.startswith("Metadata_")]
+    meta = table[ours].rename(columns=lambda name: name.removeprefix("Metadata_"))
+    if "batch" in meta and meta["batch"].map(np.ndim).gt(0).any():  # Parquet gives tuples back as arrays
+        meta["batch"] = meta["batch"].map(tuple)
+    names = [name for name in table if name not in set(ours)]
+    return meta, table[names].to_numpy(), names
+
+
+def _segment_mean(feats, code, groups):
+    """Mean of the rows of each code: a product with the sparse (groups, n) matrix of membership, in blocks."""
+    total = np.zeros((groups, feats.shape[1]))
+    for start in range(0, len(feats), _BLOCK_ROWS):
+        block = np.asarray(feats[start:start + _BLOCK_ROWS], dtype=float)
+        rows = np.arange(len(block))
+        total += sparse.csr_array((np.ones(len(block)), (code[start:start + len(block)], rows)),
+                                  shape=(groups, len(block))) @ block
+    return (total / np.bincount(code, minlength=groups)[:, None]).astype(feats.dtype)

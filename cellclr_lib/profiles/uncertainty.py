@@ -1,0 +1,96 @@
+"""How far a score can be trusted: intervals and the null.
+
+On BBBC021 one query is about one point, and the treatments of a compound stand or fall together. So both the
+bootstrap and the permutation treat the compound, not the treatment, as the unit. Explained in chapter 6,
+evaluation.
+"""
+
+import numpy as np
+import pandas as pd
+
+from cellclr_lib.profiles.aggregate import is_treatment
+from cellclr_lib.profiles.metrics import nsc
+
+
+def interval(score, level=0.95, draws=10_000, seed=0):
+    """Bootstrap interval of an accuracy: compounds are drawn with replacement, neighbours stay as found.
+
+    Parameters
+    ----------
+    score : Score
+    level : float
+        Share of the draws inside the interval.
+    draws : int
+    seed : int or numpy.random.Generator
+
+    Returns
+    -------
+    (float, float)
+        Lower and upper end in [0, 1].
+    """
+    (correct, total), = _by_compound(score)
+    weights = _draw_compounds(len(correct), draws, seed)
+    return _ends(_ratio(weights @ correct, weights @ total), level)
+
+
+def drop_interval(nsc_score, nscb_score, level=0.95, draws=10_000, seed=0):
+    """Bootstrap interval of the drop: each draw of compounds scores NSC and NSCB together. See `interval`."""
+    (correct, total), (correct_b, total_b) = _by_compound(nsc_score, nscb_score)
+    weights = _draw_compounds(len(correct), draws, seed)
+    difference = _ratio(weights @ correct, weights @ total) - _ratio(weights @ correct_b, weights @ total_b)
+    return _ends(difference, level)
+
+
+def permutation_null(meta, feats, metric=nsc, draws=1000, seed=0, **options):
+    """Accuracies with the mechanisms shuffled over compounds: the score of features that know nothing of them.
+
+    All compounds of `meta` take part in the shuffle. Queries, neighbours and so the denominator stay those of the
+    real score; only what counts as right changes.
+
+    Parameters
+    ----------
+    meta, feats : see `nsc`
+    metric : function
+        `nsc` or `nscb`; `options` (protocol) are passed on.
+    draws : int
+    seed : int or numpy.random.Generator
+
+    Returns
+    -------
+    (draws,) float array
+        Its mean is the chance level.
+    """
+    generator = np.random.default_rng(seed)
+    pairs = metric(meta, feats, **options).neighbours
+    known = meta[is_treatment(meta)].drop_duplicates(["compound", "moa"])
+    if known["compound"].duplicated().any():
+        raise ValueError("a compound has different mechanisms at different doses; expected one for the shuffle")
+    if not len(pairs):
+        raise ValueError("the score has no query, so there is nothing to shuffle")
+    place = pd.Index(known["compound"])
+    query, neighbour = place.get_indexer(pairs["compound"]), place.get_indexer(pairs["neighbour_compound"])
+    moa = pd.factorize(known["moa"])[0]
+    shuffled = generator.permuted(np.tile(moa, (draws, 1)), axis=1)
+    return (shuffled[:, query] == shuffled[:, neighbour]).mean(axis=1)
+
+
+def _by_compound(*scores):
+    """For each score, correct and total queries per compound, over all compounds of all scores."""
+    compounds = sorted(set().union(*(score.neighbours["compound"] for score in scores)))
+    if not compounds:
+        raise ValueError("the score has no query, so there is nothing to draw from")
+    tables = [score.by("compound").reindex(compounds, fill_value=0) for score in scores]
+    return [(table["correct"].to_numpy(dtype=float), table["total"].to_numpy(dtype=float)) for table in tables]
+
+
+def _draw_compounds(n, draws, seed):
+    return np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=draws)
+
+
+def _ratio(correct, total):
+    return np.divide(correct, total, out=np.full(len(total), np.nan), where=total > 0)
+
+
+def _ends(values, level):
+    low, high = np.nanquantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
