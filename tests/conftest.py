@@ -35,3 +35,35 @@ def real_dsb2018():
 def repository():
     """Root of the repository."""
     return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def tiny_screen(tmp_path_factory):
+    """A simulated screen of a few hundred cells (do not write to it)."""
+    from cellclr_lib.data import Screen, SimulationConfig, simulate
+
+    return Screen(simulate(SimulationConfig.smoke(), tmp_path_factory.mktemp("tiny") / "screen", progress=False))
+
+
+@pytest.fixture(scope="session")
+def tiny_store(tiny_screen, tmp_path_factory):
+    """The cells of `tiny_screen` (do not write to it)."""
+    from cellclr_lib.data import crop_screen
+
+    return crop_screen(tiny_screen, tmp_path_factory.mktemp("tiny") / "store", progress=False)
+
+
+@pytest.fixture(scope="session")
+def real_screen(real_bbbc021, tmp_path_factory):
+    """The real tables beside the unpacked sample archive: eight genuine images of one well."""
+    import shutil
+    import zipfile
+
+    from cellclr_lib.data import Screen
+
+    root = tmp_path_factory.mktemp("real")
+    for table in ("BBBC021_v1_image.csv", "BBBC021_v1_moa.csv"):
+        shutil.copy(real_bbbc021 / table, root)
+    with zipfile.ZipFile(real_bbbc021 / "BBBC021_v1_images_Week2_24381.zip") as archive:
+        archive.extractall(root)
+    return Screen(root)

@@ -3,15 +3,18 @@
 from cellclr_lib.data.cropping import CropConfig, crop_cells, crop_screen, scale_to_uint8
 from cellclr_lib.data.nuclei import find_nuclei, segment_nuclei
 from cellclr_lib.data.screen import Screen
+from cellclr_lib.data.simulate import SimulationConfig, simulate
 from cellclr_lib.data.store import CellStore
 
 __all__ = [
     "CellStore",
     "CropConfig",
     "Screen",
+    "SimulationConfig",
     "crop_cells",
     "crop_screen",
     "find_nuclei",
     "scale_to_uint8",
     "segment_nuclei",
+    "simulate",
 ]

@@ -1,0 +1,187 @@
+"""The way from a screen to a score as five commands, one per stage; each is a door to one library function.
+
+Settings come from a YAML file (``--config``), single ones from ``--set name=value``; both name the fields of the
+stage's dataclass. Exit status: 0 done, 1 something is wrong with the input (said in one line), 2 wrong usage,
+130 interrupted.
+"""
+
+import argparse
+import dataclasses
+import logging
+import sys
+import time
+from pathlib import Path
+
+import yaml
+
+from cellclr_lib import config as configuration
+
+
+def main(arguments=None):
+    """Run one command.
+
+    Parameters
+    ----------
+    arguments : list of str, optional
+        As on the command line, without the program's name.
+
+    Returns
+    -------
+    int
+        Exit status.
+    """
+    options = parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
+    start = time.time()
+    try:
+        made = options.run(options)
+    except (FileNotFoundError, FileExistsError, ValueError, NotADirectoryError, PermissionError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on where it stopped", file=sys.stderr)
+        return 130
+    print(f"{made} ({(time.time() - start) / 60:.1f} min)")
+    return 0
+
+
+def parser():
+    """The argument parser of all commands."""
+    top = argparse.ArgumentParser(prog="python -m cellclr_lib", description=__doc__.split("\n")[0])
+    commands = top.add_subparsers(title="commands", required=True, metavar="command")
+
+    command = _command(commands, "simulate", _simulate, "write a simulated screen in BBBC021's layout")
+    command.add_argument("screen", type=Path, help="folder to write")
+    command.add_argument("--size", choices=["default", "smoke", "full_size"], default="default", help="how large")
+    _settings(command, "SimulationConfig")
+
+    command = _command(commands, "crop", _crop, "cut the cells of a screen into a store")
+    command.add_argument("screen", type=Path, help="folder of a screen in BBBC021's layout")
+    command.add_argument("store", type=Path, help="folder to write")
+    command.add_argument("--plates", nargs="+", help="only these plates")
+    command.add_argument("--jobs", type=int, help="worker processes (default: one per processor)")
+    _settings(command, "CropConfig")
+
+    command = _command(commands, "train", _train, "train an encoder on a store with SimCLR")
+    command.add_argument("store", type=Path, help="folder of a store")
+    command.add_argument("--folder", help="where the run lies (default: inside the store)")
+    command.add_argument("--device", choices=["auto", "cpu", "cuda"], help="default: what the configuration says")
+    _settings(command, "TrainConfig")
+
+    command = _command(commands, "embed", _embed, "turn every cell of a store into features")
+    command.add_argument("checkpoint", type=Path, help="checkpoint file of a training")
+    command.add_argument("store", type=Path, help="folder of a store")
+    command.add_argument("features", type=Path, help="file to write (.npy), (cells, D) float32")
+
+    command = _command(commands, "evaluate", _evaluate, "score features: NSC, NSCB and drop")
+    command.add_argument("store", type=Path, help="folder of the store that the features were made from")
+    command.add_argument("features", type=Path, help="features (.npy), one row per cell of the store")
+    command.add_argument("--protocol", choices=["strict", "published"], default="strict", help="default: strict")
+    command.add_argument("--out", type=Path, help="also write the table as CSV")
+    command.add_argument("--profiles", type=Path, help="also write well profiles (Parquet, Metadata_* columns)")
+    return top
+
+
+def _command(commands, name, run, text):
+    command = commands.add_parser(name, help=text, description=text.capitalize() + ".")
+    command.set_defaults(run=run)
+    return command
+
+
+def _settings(command, config_name):
+    command.add_argument("--config", type=Path, help=f"YAML file with fields of {config_name}")
+    command.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="one field, value as in YAML; repeatable"
+    )
+
+
+def _configured(base, options):
+    """`base` with the settings of the file, then those of the command line."""
+    values = configuration.to_dict(base)
+    source = "--set"
+    if options.config:
+        if not options.config.is_file():
+            raise FileNotFoundError(f"no configuration file {options.config}")
+        source = options.config
+        try:
+            loaded = yaml.safe_load(options.config.read_text()) or {}
+        except yaml.YAMLError as error:
+            raise ValueError(f"{options.config} is not valid YAML: {error}") from error
+        if not isinstance(loaded, dict):
+            raise ValueError(f"{options.config} must hold `name: value` pairs")
+        values |= loaded
+    for setting in options.set:
+        name, equals, value = setting.partition("=")
+        if not equals:
+            raise ValueError(f"--set takes NAME=VALUE, not {setting!r}")
+        values[name] = yaml.safe_load(value)
+    return configuration.from_dict(type(base), values, source)
+
+
+def _simulate(options):
+    from cellclr_lib.data import Screen, SimulationConfig, simulate
+
+    base = SimulationConfig() if options.size == "default" else getattr(SimulationConfig, options.size)()
+    return f"simulated: {Screen(simulate(_configured(base, options), options.screen))}"
+
+
+def _crop(options):
+    from cellclr_lib.data import CropConfig, Screen, crop_screen
+
+    screen = Screen(options.screen)
+    if options.plates:
+        if unknown := sorted(set(options.plates) - set(screen.fields["plate"])):
+            raise ValueError(f"{options.screen} has no plate {', '.join(unknown)}")
+        screen = screen.subset(screen.fields["plate"].isin(options.plates))
+    store = crop_screen(screen, options.store, _configured(CropConfig(), options), jobs=options.jobs)
+    reasons = store.rejected["reason"].value_counts().to_dict()
+    return f"cut: {store}; not kept: {reasons}; fields skipped: {len(store.info['skipped'])}"
+
+
+def _train(options):
+    from cellclr_lib.data import CellStore
+    from cellclr_lib.learning import TrainConfig, train
+    from cellclr_lib.monitor import ReplicateRetrieval
+
+    config = _configured(TrainConfig(), options)
+    changes = {name: getattr(options, name) for name in ("folder", "device") if getattr(options, name)}
+    store = CellStore.open(options.store)
+    result = train(dataclasses.replace(config, **changes), store, on_epoch=ReplicateRetrieval(store))
+    print(result.history.to_string(index=False, float_format="{:.4f}".format))
+    return f"trained: {result.checkpoint}"
+
+
+def _embed(options):
+    import numpy as np
+
+    from cellclr_lib.data import CellStore
+    from cellclr_lib.learning import embed
+
+    feats = embed(options.checkpoint, CellStore.open(options.store))
+    np.save(options.features, feats)
+    return f"embedded: {options.features}, {feats.shape[0]} cells × {feats.shape[1]} features"
+
+
+def _evaluate(options):
+    import numpy as np
+
+    from cellclr_lib.data import CellStore
+    from cellclr_lib.profiles import report, save_profiles, wells
+
+    store = CellStore.open(options.store)
+    feats = np.load(options.features)
+    table = report(store.table, feats, protocol=options.protocol)
+    for row in table.itertuples():
+        print(
+            f"{row.post:>12}"
+            f"  NSC {row.nsc_correct:3d}/{row.nsc_total} {row.nsc:6.1%} [{row.nsc_low:.1%}, {row.nsc_high:.1%}]"
+            f"  NSCB {row.nscb_correct:3d}/{row.nscb_total} {row.nscb:6.1%}"
+            f" [{row.nscb_low:.1%}, {row.nscb_high:.1%}]"
+            f"  drop {row.drop:6.1%} [{row.drop_low:.1%}, {row.drop_high:.1%}]"
+        )
+    print(f"{'chance':>12}  NSC {table['nsc_chance'].mean():.1%}  NSCB {table['nscb_chance'].mean():.1%}")
+    if options.out:
+        table.to_csv(options.out, index=False)
+    if options.profiles:
+        save_profiles(options.profiles, *wells(store.table, feats))
+    return f"scored {len(feats)} cells by the {options.protocol} protocol"
