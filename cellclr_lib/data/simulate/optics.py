@@ -11,11 +11,12 @@ from scipy.ndimage import gaussian_filter
 from cellclr_lib.data.simulate.config import SimulationConfig
 from cellclr_lib.data.simulate.layout import generator
 
-OFFSET = np.array([40.0, 36.0, 42.0])  # camera counts of an empty field: dark signal
+OFFSET = np.array([34.0, 34.0, 38.0])  # camera counts of an empty field: dark signal
 HAZE = np.array([8.0, 8.0, 10.0])  # light from medium and plastic, follows the illumination
 BLUR_PX = np.array([1.3, 1.1, 1.1])  # standard deviation of the point spread
-READ_NOISE = 1.9  # camera counts
-COUNTS_PER_SHOT = 0.07  # variance of the shot noise per camera count of light
+SCATTER = np.array([0.18, 0.12, 0.12])  # share of the light that arrives from what lies above and below
+READ_NOISE = 1.8  # camera counts
+COUNTS_PER_SHOT = 0.045  # variance of the shot noise per camera count of light
 FULL_SCALE = 4095  # 12-bit camera; files hold counts times 16
 
 
@@ -72,8 +73,8 @@ def photograph(layers: np.ndarray, optics: Optics, focus_loss_px: float, rng: np
         blur = np.hypot(optics.blur_px[c], focus_loss_px)
         image = gaussian_filter(layers[0, c], blur, truncate=3.0)
         if layers[1, c].any():
-            image += gaussian_filter(layers[1, c], np.hypot(blur, 4.5), truncate=3.0)
-        image += 0.12 * (_coarse_blur(image, 10) - image)  # light scattered by what lies above and below
+            image += gaussian_filter(layers[1, c], np.hypot(blur, 3.5), truncate=3.0)
+        image += SCATTER[c] * (_coarse_blur(image, 10) - image)
         image = (image * np.float32(optics.gain[c]) + np.float32(optics.haze[c])) * light
         noise = rng.standard_normal(image.shape, np.float32)
         noise *= np.sqrt(np.float32(READ_NOISE**2) + np.float32(COUNTS_PER_SHOT) * np.maximum(image, 0.0))

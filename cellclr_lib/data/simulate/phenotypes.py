@@ -14,31 +14,31 @@ from cellclr_lib.data.simulate.layout import generator, treatments
 
 # name: (DMSO value, spread between cells). Spreads of these are relative; effects below multiply.
 SIZES = {
-    "nucleus_radius": (14.8, 0.10),  # px
-    "dna": (150.0, 0.16),  # camera counts above background, of a nucleus of ordinary size
-    "chromatin": (0.16, 0.25),  # contrast of the texture in the nucleus
-    "cell_radius": (36.0, 0.16),  # px
-    "tubulin": (120.0, 0.28),  # camera counts
-    "actin": (170.0, 0.28),  # camera counts
+    "nucleus_radius": (16.5, 0.12),  # px
+    "dna": (265.0, 0.22),  # camera counts above background, of a nucleus of ordinary size
+    "chromatin": (0.13, 0.25),  # contrast of the texture in the nucleus
+    "cell_radius": (42.0, 0.18),  # px
+    "tubulin": (240.0, 0.34),  # camera counts
+    "actin": (275.0, 0.34),  # camera counts
 }
 # name: (DMSO value, spread between cells). Spreads and effects of these are added; nothing falls below 0.
 TRAITS = {
-    "nucleus_elongation": (0.25, 0.12),
-    "lobes": (0.05, 0.04),  # bulges and clefts of the nuclear outline
+    "nucleus_elongation": (0.30, 0.14),
+    "lobes": (0.03, 0.025),  # bulges and clefts of the nuclear outline
     "nucleoli": (0.22, 0.10),  # depth of the dark holes
-    "elongation": (0.30, 0.20),  # of the cell
-    "spikes": (0.30, 0.12),  # pointed corners of a spread cell
+    "elongation": (0.45, 0.25),  # of the cell
+    "spikes": (0.38, 0.14),  # pointed corners of a spread cell
     "fibres": (0.60, 0.10),  # share of tubulin that sits in microtubules
     "radial": (0.40, 0.20),  # microtubules leave the nucleus (1) or wrap around it (0)
     "bundles": (0.03, 0.03),  # thick bundles of microtubules
     "perinuclear": (0.40, 0.15),  # tubulin gathers around the nucleus
     "vacuoles": (0.04, 0.05),  # honeycomb of dark holes in the cytoplasm
-    "cortex": (0.35, 0.15),  # actin at the free edge
+    "cortex": (0.30, 0.15),  # actin at the free edge
     "junctions": (0.25, 0.12),  # actin between touching cells
     "stress_fibres": (0.35, 0.15),
     "speckles": (0.10, 0.08),  # aggregated actin
     "aggresome": (0.02, 0.03),  # a bright heap beside the nucleus
-    "rounding": (0.04, 0.05),  # 0 spread out, 1 a ball
+    "rounding": (0.03, 0.04),  # 0 spread out, 1 a ball
 }
 # name: DMSO value. Shares of the population, decided cell by cell.
 SHARES = {
@@ -47,6 +47,7 @@ SHARES = {
     "scattered": 0.02,  # of the mitotic ones: chromosomes in disorder
     "fragmented": 0.01,  # nucleus in several pieces
     "binucleate": 0.03,
+    "rounded": 0.05,  # loosely attached: contracted, thick and bright
     "dead": 0.012,  # small, condensed, very bright
 }
 POPULATION = {"density": 1.0, "islands": 0.6}  # cells per area relative to DMSO; how much cells stick together
@@ -55,41 +56,42 @@ POPULATION = {"density": 1.0, "islands": 0.6}  # cells per area relative to DMSO
 MECHANISMS = {
     "Actin disruptors": dict(
         actin=1.1, cell_radius=0.85, tubulin=1.2, cortex=-0.3, stress_fibres=-0.35, speckles=0.9, spikes=0.15,
-        rounding=0.2, binucleate=0.3, lobes=0.06, density=0.7),
+        rounding=0.1, rounded=0.3, binucleate=0.3, lobes=0.06, density=0.7),
     "Aurora kinase inhibitors": dict(
-        nucleus_radius=1.5, dna=0.95, lobes=0.2, fragmented=0.12, binucleate=0.1, cell_radius=1.4, tubulin=0.95,
+        nucleus_radius=1.45, dna=1.1, lobes=0.2, fragmented=0.12, binucleate=0.1, cell_radius=1.4, tubulin=0.95,
         fibres=0.1, actin=0.8, mitotic=-0.05, nucleoli=0.1, density=0.65),
     "Cholesterol-lowering": dict(
         elongation=0.8, cell_radius=0.8, spikes=0.35, nucleus_radius=0.88, tubulin=1.15, stress_fibres=-0.2,
-        cortex=0.15, rounding=0.12, perinuclear=0.2, dead=0.02, density=0.75),
+        cortex=0.15, rounded=0.2, perinuclear=0.2, dead=0.02, density=0.75),
     "DNA damage": dict(
         nucleus_radius=1.3, chromatin=0.75, cell_radius=1.25, mitotic=-0.04, nucleoli=0.1, stress_fibres=0.1,
         actin=0.92, density=0.65),
     "DNA replication": dict(
-        nucleus_radius=1.15, chromatin=0.65, nucleoli=0.25, cell_radius=1.1, mitotic=-0.045, tubulin=0.85, dna=0.88,
-        nucleus_elongation=-0.08, density=0.68),
+        nucleus_radius=1.15, chromatin=0.65, nucleoli=0.25, cell_radius=1.1, mitotic=-0.045, tubulin=0.85,
+        dna=0.88, nucleus_elongation=-0.08, density=0.68),
     "Eg5 inhibitors": dict(
-        mitotic=0.5, monopolar=1.0, fragmented=0.08, rounding=0.12, actin=1.15, dead=0.03, density=0.68),
+        mitotic=0.5, monopolar=1.0, fragmented=0.08, rounded=0.12, actin=1.15, dead=0.03, density=0.68),
     "Epithelial": dict(
-        islands=0.35, cell_radius=0.88, junctions=0.6, cortex=0.2, elongation=-0.15, spikes=-0.2, stress_fibres=-0.25,
-        nucleus_radius=0.92, chromatin=1.2, density=0.95),
+        islands=0.35, cell_radius=0.88, junctions=0.6, cortex=0.2, elongation=-0.15, spikes=-0.2,
+        stress_fibres=-0.25, nucleus_radius=0.92, chromatin=1.2, density=0.95),
     "Kinase inhibitors": dict(
-        cell_radius=1.08, stress_fibres=-0.15, elongation=0.12, tubulin=0.85, junctions=-0.12, nucleus_elongation=0.08,
-        cortex=-0.1, density=0.85),
+        cell_radius=1.08, stress_fibres=-0.15, elongation=0.12, tubulin=0.85, junctions=-0.12,
+        nucleus_elongation=0.08, cortex=-0.1, density=0.85),
     "Microtubule destabilizers": dict(
         fibres=-0.55, vacuoles=0.5, perinuclear=-0.2, tubulin=0.85, fragmented=0.5, mitotic=0.18, scattered=0.9,
-        elongation=-0.15, actin=1.25, stress_fibres=0.2, rounding=0.12, density=0.65),
+        elongation=-0.15, actin=1.25, stress_fibres=0.2, rounded=0.15, density=0.65),
     "Microtubule stabilizers": dict(
-        bundles=0.8, tubulin=1.7, fibres=0.15, radial=-0.2, fragmented=0.5, mitotic=0.18, scattered=0.8,
-        speckles=0.1, density=0.65),
+        bundles=0.9, tubulin=2.0, fibres=0.15, radial=-0.2, fragmented=0.5, mitotic=0.18, scattered=0.8,
+        speckles=0.1, rounded=0.1, density=0.65),
     "Protein degradation": dict(
         aggresome=0.8, perinuclear=0.35, nucleus_radius=0.9, lobes=0.08, cell_radius=0.82, elongation=0.12,
-        rounding=0.15, actin=1.2, tubulin=1.1, dead=0.05, density=0.7),
+        rounded=0.2, actin=1.2, tubulin=1.1, dead=0.05, density=0.7),
     "Protein synthesis": dict(
-        nucleoli=-0.2, chromatin=0.85, tubulin=0.75, actin=0.85, cell_radius=0.92, nucleus_radius=0.93, fibres=-0.15,
-        mitotic=-0.04, perinuclear=0.1, density=0.7),
+        nucleoli=-0.2, chromatin=0.85, tubulin=0.75, actin=0.85, cell_radius=0.92, nucleus_radius=0.93,
+        fibres=-0.15, mitotic=-0.04, perinuclear=0.1, density=0.7),
 }
-TOUCHED_BY_COMPOUND = {**{name: 0.25 for name in SIZES}, **{name: 0.30 for name in TRAITS}, **{name: 0.12 for name in SHARES}}
+# How much a compound of deviation 1 may change a property that its mechanism leaves alone.
+STRAY = {**dict.fromkeys(SIZES, 0.25), **dict.fromkeys(TRAITS, 0.30), **dict.fromkeys(SHARES, 0.12)}
 
 
 def dose_response(config: SimulationConfig, compound: str, concentration_um: float) -> float:
@@ -123,9 +125,10 @@ def effect(config: SimulationConfig, compound: str, moa: str, concentration_um: 
     for name in names:
         logarithmic = name in SIZES or name == "density"
         full = np.log(mechanism.get(name, 1.0)) if logarithmic else mechanism.get(name, 0.0)
-        deviation = config.compound_deviation * rng.normal() * TOUCHED_BY_COMPOUND.get(name, 0.2)
         # A compound changes what its mechanism changes, by more or less, and a little of everything else.
-        out[name] = response * (config.phenotype_strength * full * (1 + config.compound_deviation * rng.normal()) + deviation)
+        share = 1 + config.compound_deviation * rng.normal()
+        stray = STRAY.get(name, 0.2) * config.compound_deviation * rng.normal()
+        out[name] = config.phenotype_strength * response * (full * share + stray)
     return out
 
 
@@ -150,6 +153,8 @@ def looks(config: SimulationConfig, effects: dict[str, float], n: int, rng: np.r
         noise = rng.normal(0.0, spread * config.cell_variation, n)
         table[name] = np.clip(usual + strength * effects[name] + noise, 0.0, 1.6)
     share = {name: np.clip(usual + strength * effects[name], 0.0, 0.95) for name, usual in SHARES.items()}
+    rounded = rng.random(n) < share["rounded"]
+    table["rounding"] = table["rounding"] + rounded * rng.uniform(0.4, 1.0, n)
     dice = rng.random((5, n))
     state = np.full(n, "interphase", dtype=object)
     state[dice[0] < share["binucleate"]] = "binucleate"

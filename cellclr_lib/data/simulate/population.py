@@ -9,6 +9,8 @@ from cellclr_lib.data.simulate.phenotypes import POPULATION, effect, looks
 
 MARGIN_PX = 36  # cells are placed this far outside the field too, so that border cells are cut as in life
 
+TALL_OUT_OF_FOCUS = 0.35  # share of rounded cells whose nucleus lies above the focal plane
+
 
 def populate(config: SimulationConfig, field) -> tuple[pd.DataFrame, np.random.Generator]:
     """Place the cells and debris of one field.
@@ -40,7 +42,8 @@ def populate(config: SimulationConfig, field) -> tuple[pd.DataFrame, np.random.G
     cells.insert(0, "x_px", centres[:, 1])
     cells.insert(1, "y_px", centres[:, 0])
     cells["is_debris"] = rng.random(n) < config.debris
-    cells["out_of_focus"] = rng.random(n) < config.out_of_focus
+    tall = ~cells["state"].isin(["interphase", "fragmented", "binucleate"])
+    cells["out_of_focus"] = rng.random(n) < np.where(tall, TALL_OUT_OF_FOCUS, config.out_of_focus)
     return cells, rng
 
 

@@ -118,7 +118,7 @@ def _write_field(job: tuple) -> pd.DataFrame:
     for path, channel in zip(paths, image, strict=True):
         _atomically(path, lambda temporary, channel=channel: tifffile.imwrite(
             temporary, channel, photometric="minisblack", compression="zlib", compressionargs={"level": 1},
-            metadata=None, software=False))
+            predictor=True, metadata=None, software=False))
     return truth
 
 
