@@ -72,7 +72,7 @@ class Whitener(_Transform):
     """Whiten on DMSO: directions in which controls vary are shrunk, unless they vary less than `lam`.
 
     With the centred DMSO rows X, their covariance ``C = XᵀX/n = V diag(s) Vᵀ`` and ``W = V diag(1/√(s+λ))``, a
-    row x becomes ``(x - mean) W``. It is not rotated back (published form). Eigenvectors are sorted by falling s and
+    row x becomes ``(x - mean) W``, not rotated back (published form). Eigenvectors are sorted by falling s and
     their largest entry is positive, so that equal data gives equal output.
 
     Parameters
