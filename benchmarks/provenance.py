@@ -1,0 +1,48 @@
+"""Where a number came from: written beside every results file."""
+
+import json
+import os
+import platform
+import subprocess
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+PACKAGES = ("cellclr", "numpy", "pandas", "scikit-image", "scikit-learn", "torch", "torchvision")
+
+
+def provenance(**more):
+    """What a results file needs to be understood later.
+
+    Returns
+    -------
+    dict
+        ``date commit changed python versions processor cores``, then `more`. ``changed`` is true if the
+        working tree differed from the commit.
+    """
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": _git("rev-parse", "HEAD"),
+        "changed": bool(_git("status", "--porcelain", "--untracked-files=no")),
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in PACKAGES},
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        **more,
+    }
+
+
+def write(path, **more):
+    """Write `provenance` as JSON to `path`."""
+    Path(path).write_text(json.dumps(provenance(**more), indent=1) + "\n")
+
+
+def _git(*arguments):
+    return subprocess.run(["git", *arguments], cwd=REPOSITORY, capture_output=True, text=True).stdout.strip()
+
+
+def _processor():
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
