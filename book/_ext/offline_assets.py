@@ -30,10 +30,17 @@ def copy_bundles(app, exception):
             shutil.copyfile(bundle(name), static / name)
 
 
+def drop_thebe(app, pagename, templatename, context, doctree):
+    """Leave out Thebe, which Jupyter Book always loads: it runs cells on servers that an offline page lacks."""
+    for kind in ("script_files", "css_files"):
+        context[kind] = [f for f in context[kind] if "thebe" not in f"{f.filename}{f.attributes}".lower()]
+
+
 def setup(app):
     # Read by cellclr_lib.plots in every kernel that this build starts: figures become bare <div>s.
     os.environ["CELLCLR_FIGURES"] = "book"
     app.connect("build-finished", copy_bundles)
+    app.connect("html-page-context", drop_thebe, priority=990)
     app.add_js_file("plotly.min.js", loading_method="defer", priority=100)
     app.add_js_file("thumbnails.js", loading_method="defer", priority=800)
     app.add_js_file("figures.js", loading_method="defer", priority=900)  # announces the figures that thumbnails.js waits for

@@ -7,45 +7,50 @@
   function themed(layout) {
     const dark = document.documentElement.dataset.theme === "dark";
     const text = dark ? "#ced6dd" : "#23313f";
-    const update = { "font.color": text, "modebar.activecolor": text };
-    (layout.updatemenus || []).forEach(function (_, i) {
-      update["updatemenus[" + i + "].bgcolor"] = dark ? "#222832" : "#f4f6f8";
-      update["updatemenus[" + i + "].font.color"] = text;
-    });
-    return update;
+    const menu = { bgcolor: dark ? "#222832" : "#f4f6f8", font: { color: text } };
+    return {
+      font: Object.assign({}, layout.font, { color: text }),
+      modebar: Object.assign({}, layout.modebar, { activecolor: text }),
+      updatemenus: (layout.updatemenus || []).map(function (own) { return Object.assign({}, own, menu); }),
+    };
   }
 
   // Pictures keep their proportions at every page width (layout.meta.aspect = height / width of the plot area).
-  function fitHeight(figure, layout) {
+  function fit(figure, layout) {
     const aspect = layout.meta && layout.meta.aspect;
     if (!aspect) return layout.height || 450;
-    const margin = Object.assign({ l: 0, r: 0, t: 0, b: 0 }, layout.margin);
-    return Math.round((figure.clientWidth - margin.l - margin.r) * aspect + margin.t + margin.b);
+    const margin = layout.margin;
+    const height = Math.round((figure.clientWidth - margin.l - margin.r) * aspect + margin.t + margin.b);
+    figure.style.height = height + "px";
+    return height;
   }
 
   function draw(figure) {
     const spec = JSON.parse(figure.nextElementSibling.textContent);
-    spec.layout.height = fitHeight(figure, spec.layout);
-    const config = { responsive: true, displaylogo: false };
-    return Plotly.newPlot(figure, spec.data, spec.layout, config)
-      .then(function () { return Plotly.relayout(figure, themed(spec.layout)); })
+    Object.assign(spec.layout, themed(spec.layout), { height: fit(figure, spec.layout) });
+    return Plotly.newPlot(figure, spec.data, spec.layout, { responsive: true, displaylogo: false })
       .then(function () {
         figure.dataset.drawn = "true";
         figure.dispatchEvent(new CustomEvent("cellclr:drawn", { bubbles: true }));
+        resized.observe(figure);
       });
   }
 
+  // The page turns or narrows, or the reader opens a folded solution.
+  const resized = new ResizeObserver(function (entries) {
+    entries.forEach(function (entry) {
+      const figure = entry.target;
+      if (!figure.clientWidth) return;
+      const size = { width: figure.clientWidth, height: fit(figure, figure.layout) };
+      if (size.width !== figure._fullLayout.width || size.height !== figure._fullLayout.height) {
+        Plotly.relayout(figure, size);
+      }
+    });
+  });
+
   const figures = Array.from(document.querySelectorAll(".cellclr-figure"));
   figures.forEach(draw);
-
   new MutationObserver(function () {
     figures.forEach(function (figure) { Plotly.relayout(figure, themed(figure.layout)); });
   }).observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });
-
-  window.addEventListener("resize", function () {
-    figures.forEach(function (figure) {
-      const height = fitHeight(figure, figure.layout);
-      if (height !== figure.layout.height) Plotly.relayout(figure, { height: height });
-    });
-  });
 })();

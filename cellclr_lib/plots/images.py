@@ -91,7 +91,18 @@ def _scale_bar(figure, x, y, length_px, um_per_px):
 def _canvas(picture):
     """Figure that shows `picture` pixel for pixel with hidden axes, in proportion at every width."""
     height, width = picture.shape[:2]
-    figure = go.Figure(go.Image(source=data_uri(picture), hoverinfo="skip"))
+    figure = go.Figure(go.Scatter(x=[], y=[], showlegend=False, hoverinfo="skip"))  # axes need a trace
+    figure.add_layout_image(
+        source=data_uri(picture),
+        xref="x",
+        yref="y",
+        x=-0.5,
+        y=-0.5,
+        sizex=width,
+        sizey=height,
+        sizing="stretch",
+        layer="below",
+    )
     bare(
         figure,
         height=int(700 * height / width),
@@ -267,7 +278,7 @@ def field(
             hovertemplate="rejected: %{text}<extra></extra>",
         )
     menu = [
-        {"label": name, "method": "restyle", "args": [{"source": source}, [0]]}
+        {"label": name, "method": "relayout", "args": [{"images[0].source": source}]}
         for name, source in zip(pictures, sources, strict=True)
     ]
     figure.update_layout(

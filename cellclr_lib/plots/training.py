@@ -126,7 +126,8 @@ def embedding_map(
                 marker={
                     "color": moa_colour(name) if way == "moa" else _ramp(i, len(names)),
                     "symbol": MOA_SYMBOLS.get(name, "circle") if way == "moa" else "circle",
-                    "size": 6,
+                    "size": 7,
+                    "line": {"width": 0.7, "color": NEUTRAL},
                     "opacity": 0.55 if name == "DMSO" else 0.85,
                 },
                 hovertemplate="%{text}<extra>%{fullData.name}</extra>",

@@ -1,0 +1,294 @@
+"""Every page of a built book, opened in a real browser: the two-page smoke book always, the real one on demand."""
+
+import functools
+import http.server
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+pytestmark = pytest.mark.browser
+
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+WIDTHS_PX = (1280, 390)
+PAGE_LIMIT_MB = 3
+NOT_PAGES = {"genindex.html", "search.html", "index.html"}  # made by Sphinx: nothing of ours to draw
+
+
+def _skip(reason):
+    """Skip; on a CI machine a browser test that does not run is a failure."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"{reason} (in CI this is a failure, not a skip)")
+    pytest.skip(reason)
+
+
+def _system_chromium():
+    names = ("chromium", "chromium-browser", "google-chrome")
+    return next((path for path in map(shutil.which, names) if path), None)
+
+
+def _install_chromium():
+    """Debian's package, where this process may install one."""
+    if shutil.which("apt-get") is None or os.geteuid() != 0:
+        return None
+    for command in (["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", "chromium"]):
+        subprocess.run(command, check=False, capture_output=True, timeout=600)
+    return _system_chromium()
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Chromium of the system, else Playwright's own, else Debian's package, else a skip with the reason."""
+    playwright = pytest.importorskip("playwright.sync_api").sync_playwright().start()
+    executable = _system_chromium()
+    if executable is None and not Path(playwright.chromium.executable_path).exists():
+        executable = _install_chromium()
+        if executable is None:
+            playwright.stop()
+            _skip("no Chromium: neither on the PATH, nor Playwright's own, nor could Debian's be installed")
+    browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
+    yield browser
+    browser.close()
+    playwright.stop()
+
+
+def build_smoke_book(repository, folder):
+    """Build tests/smoke_book with the real book's configuration and extensions; returns the HTML folder."""
+    shutil.copytree(repository / "tests/smoke_book", folder, dirs_exist_ok=True)
+    shutil.copy(repository / "_config.yml", folder)
+    for name in ("_ext", "_static"):
+        shutil.copytree(repository / "book" / name, folder / "book" / name)
+    shutil.copy(repository / "book/references.bib", folder / "book")
+    command = [Path(sys.executable).with_name("jupyter-book"), "build", ".", "-W", "--keep-going", "-n"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, f"the smoke book does not build:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    return folder / "_build/html"
+
+
+@pytest.fixture(scope="session", params=["smoke", pytest.param("real", marks=pytest.mark.pages)])
+def html(request, repository, tmp_path_factory):
+    """Folder of a built book: the smoke book, or the real one (CELLCLR_BOOK_HTML or _build/html)."""
+    if request.param == "smoke":
+        return build_smoke_book(repository, tmp_path_factory.mktemp("smoke_book"))
+    folder = Path(os.environ.get("CELLCLR_BOOK_HTML", repository / "_build/html"))
+    if not (folder / "index.html").is_file():
+        _skip(f"no built book in {folder}: run `make book` first")
+    return folder
+
+
+def pages_of(html):
+    """Paths of the book's own pages, relative to `html`."""
+    found = (page.relative_to(html) for page in sorted(html.rglob("*.html")))
+    return [p for p in found if p.name not in NOT_PAGES and not p.parts[0].startswith("_")]
+
+
+@pytest.fixture(scope="session")
+def address(html):
+    """The book served from this machine."""
+    handler = functools.partial(_QuietHandler, directory=str(html))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+
+
+class _QuietHandler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *args):
+        pass
+
+
+@dataclass
+class Visit:
+    """What the browser saw on one page at one width."""
+
+    page: str
+    width_px: int
+    errors: list = field(default_factory=list)  # console errors and uncaught exceptions
+    requests: list = field(default_factory=list)  # failed, refused or external
+    empty: list = field(default_factory=list)  # figures without a mark
+    figures: int = 0
+    colours: dict = field(default_factory=dict)  # theme → text colour of each Plotly figure
+    overflow_px: int = 0
+
+
+DRAWN = """async () => {
+  const plots = [...document.querySelectorAll('.cellclr-figure')];
+  for (let i = 0; i < 200 && plots.some(p => p.dataset.drawn !== 'true'); i++)
+    await new Promise(wait => setTimeout(wait, 50));
+  await Promise.all([...document.images].filter(i => i.loading !== 'lazy').map(i => i.decode().catch(() => 0)));
+}"""
+EMPTY = """() => {
+  const marks = 'svg .point, svg path.js-line, svg .imagelayer image, svg .hm image, svg .heatmaplayer image, ' +
+                'svg .bars path, svg .shapelayer path, svg .im image, svg .violinlayer path';
+  const folded = e => e.closest('.toggle-hidden, details:not([open])');
+  const plot = p => p.querySelectorAll(marks).length > 0;
+  const shown = f => [...f.querySelectorAll('img')].some(i => i.naturalWidth > 0) ||
+    f.querySelector('svg, table') || false;
+  const empty = [];
+  document.querySelectorAll('.cellclr-figure').forEach((p, i) => { if (!plot(p)) empty.push('plot ' + i); });
+  document.querySelectorAll('figure').forEach((f, i) => {
+    if (!folded(f) && !shown(f)) empty.push('figure ' + (f.id || i));
+  });
+  return empty;
+}"""
+COLOURS = "() => [...document.querySelectorAll('.cellclr-figure')].map(p => p._fullLayout.font.color)"
+
+
+def look(browser, address, page, width_px):
+    """Open one page in a fresh profile and note everything the tests ask about."""
+    visit = Visit(str(page), width_px)
+    context = browser.new_context(viewport={"width": width_px, "height": 900})
+    tab = context.new_page()
+    tab.on("console", lambda m: visit.errors.append(m.text) if m.type == "error" else None)
+    tab.on("pageerror", lambda e: visit.errors.append(str(e)))
+    tab.on("requestfailed", lambda r: visit.requests.append(f"failed: {r.url}"))
+    tab.on("response", lambda r: visit.requests.append(f"{r.status}: {r.url}") if r.status >= 400 else None)
+
+    def outside(route):
+        visit.requests.append(f"external: {route.request.url}")
+        route.abort()
+
+    tab.route(lambda url: not url.startswith((address, "data:", "blob:")), outside)
+    tab.goto(f"{address}/{page.as_posix()}", wait_until="load")
+    tab.evaluate(DRAWN)
+    visit.figures = tab.locator(".cellclr-figure").count()
+    visit.empty = tab.evaluate(EMPTY)
+    for theme in ("light", "dark"):
+        tab.evaluate(f"document.documentElement.dataset.theme = '{theme}'")
+        tab.wait_for_timeout(150)
+        visit.colours[theme] = tab.evaluate(COLOURS)
+    visit.overflow_px = tab.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+    context.close()
+    return visit
+
+
+@pytest.fixture(scope="session")
+def visits(browser, html, address):
+    """One visit per page and width."""
+    return [look(browser, address, page, width) for page in pages_of(html) for width in WIDTHS_PX]
+
+
+def _all_clear(found):
+    assert not any(found.values()), "\n".join(f"{where}: {what}" for where, what in found.items() if what)
+
+
+def test_book_has_pages_with_figures(visits):
+    assert sum(visit.figures for visit in visits) > 0
+
+
+def test_no_console_error(visits):
+    _all_clear({(v.page, v.width_px): v.errors for v in visits})
+
+
+def test_no_failed_or_external_request(visits):
+    _all_clear({(v.page, v.width_px): v.requests for v in visits})
+
+
+def test_every_figure_has_drawn_marks(visits):
+    _all_clear({(v.page, v.width_px): v.empty for v in visits})
+
+
+def test_figures_follow_the_theme(visits):
+    same = {
+        (v.page, v.width_px): [c for c, d in zip(v.colours["light"], v.colours["dark"], strict=True) if c == d]
+        for v in visits
+    }
+    _all_clear(same)
+
+
+def test_page_does_not_scroll_sideways(visits):
+    _all_clear({(v.page, v.width_px): [v.overflow_px] if v.overflow_px > 0 else [] for v in visits})
+
+
+def test_page_size(html):
+    sizes = {str(p): (html / p).stat().st_size / 1e6 for p in pages_of(html)}
+    assert max(sizes.values()) <= PAGE_LIMIT_MB, f"pages larger than {PAGE_LIMIT_MB} MB: {sizes}"
+
+
+class _Anchors(HTMLParser):
+    """Collects the targets and the links of one page."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.ids, self.links = set(), []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        self.ids.update(filter(None, (attributes.get("id"), attributes.get("name"))))
+        link = attributes.get("href") if tag in ("a", "link") else attributes.get("src")
+        if link:
+            self.links.append(link)
+
+
+def test_internal_links_resolve(html):
+    parsed = {page: _Anchors((html / page).read_text()) for page in pages_of(html)}
+    broken = []
+    for page, anchors in parsed.items():
+        for link in anchors.links:
+            parts = urlsplit(link)
+            if parts.scheme or parts.netloc:
+                continue
+            target = (html / page.parent / unquote(parts.path)).resolve() if parts.path else (html / page)
+            if not target.exists():
+                broken.append(f"{page}: {link}")
+                continue
+            known = parsed.get(target.resolve().relative_to(html.resolve())) if target.suffix == ".html" else None
+            if known and parts.fragment and unquote(parts.fragment) not in known.ids:
+                broken.append(f"{page}: {link}")
+    assert not broken, "\n".join(broken)
+
+
+def test_executed_notebook_is_offered(html):
+    """Pages with executed cells link their notebook; its figures are drawn by Jupyter's own Plotly type."""
+    notebooks = list((html / "_sources").rglob("*.ipynb"))
+    assert notebooks
+    for notebook in notebooks:
+        page = html / notebook.relative_to(html / "_sources").with_suffix(".html")
+        assert f"{notebook.stem}.ipynb" in page.read_text()
+        text = notebook.read_text()
+        assert "cellclr-figure" not in text
+        assert '"output_type": "error"' not in text
+
+
+def test_hover_on_the_embedding_map_shows_the_cell(browser, html, address):
+    page = next((p for p in pages_of(html) if '"thumbnails"' in (html / p).read_text()), None)
+    assert page is not None, "no page holds a map with thumbnails"
+    tab = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+    tab.goto(f"{address}/{page.as_posix()}")
+    tab.evaluate(DRAWN)
+    maps = tab.locator(".cellclr-figure").filter(has=tab.locator(".updatemenu-container"))
+    figure = next(
+        maps.nth(i) for i in range(maps.count()) if maps.nth(i).evaluate("f => !!(f.layout.meta || {}).thumbnails")
+    )
+    figure.scroll_into_view_if_needed()
+    assert tab.locator(".cellclr-thumbnail:not([hidden])").count() == 0
+    box = figure.locator(".point").first.bounding_box()
+    tab.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, steps=3)
+    shown = tab.locator(".cellclr-thumbnail:not([hidden]) img")
+    shown.wait_for(timeout=5000)
+    assert shown.evaluate("image => image.naturalWidth") > 0
+    tab.context.close()
+
+
+def test_search_finds_a_word(browser, html, address):
+    tab = browser.new_context().new_page()
+    tab.goto(f"{address}/search.html?q=page" if html.parts[-3] != "main" else f"{address}/search.html?q=NSCB")
+    tab.locator("#search-results li a").first.wait_for(timeout=10_000)
+    tab.context.close()
