@@ -24,10 +24,9 @@ SCREEN_CODE = [LIBRARY / "data" / "simulate"]
 CROP_CODE = [LIBRARY / "annotations.py"] + [
     LIBRARY / "data" / name for name in ("screen.py", "nuclei.py", "cropping.py", "store.py")
 ]
-LEARNING_CODE = [LIBRARY / "monitor.py"] + [
-    LIBRARY / "learning" / name for name in ("augment.py", "model.py", "loss.py", "train.py", "embed.py")
-]
-BASELINE_CODE = [LIBRARY / "learning" / name for name in ("baselines.py", "model.py", "embed.py")]
+BASELINES = [LIBRARY / "learning" / name for name in ("baselines.py", "handmade.py")]
+LEARNING_CODE = [LIBRARY / "monitor.py", *sorted(set((LIBRARY / "learning").glob("*.py")) - set(BASELINES))]
+BASELINE_CODE = BASELINES + [LIBRARY / "learning" / name for name in ("model.py", "embed.py")]
 METHODS = ("pixel_pca", "handmade", "untrained", "simclr")
 
 

@@ -5,6 +5,7 @@ dataclasses, tuples and None are understood; an unknown entry is an error, so th
 silently ignored.
 """
 
+import ast
 import hashlib
 import json
 import types
@@ -88,7 +89,8 @@ def key(*parts, code=()):
     ----------
     *parts : dataclass instances, or anything that JSON can hold
     code : iterable of modules or paths
-        Python modules or files whose source counts; a package or folder counts with every ``.py`` file in it.
+        Python modules or files whose content counts; a package or folder counts with every ``.py`` file in it.
+        Of Python code, comments, docstrings and layout do not count: they cannot change a result.
 
     Returns
     -------
@@ -100,7 +102,7 @@ def key(*parts, code=()):
         name = type(part).__name__ if is_dataclass(part) else ""
         digest.update(json.dumps([name, _plain(part)], sort_keys=True).encode())
     for file in sorted({file for item in code for file in _sources(item)}):
-        digest.update(file.read_bytes())
+        digest.update(_meaning(file))
     return digest.hexdigest()[:12]
 
 
@@ -109,6 +111,18 @@ def _sources(item):
     if path.name == "__init__.py":
         path = path.parent
     return sorted(path.rglob("*.py")) if path.is_dir() else [path]
+
+
+def _meaning(file):
+    """The bytes of a file that decide what it does."""
+    if file.suffix != ".py":
+        return file.read_bytes()
+    tree = ast.parse(file.read_text(), str(file))
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    for node in ast.walk(tree):
+        if isinstance(node, documented) and ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:]
+    return ast.dump(tree).encode()
 
 
 def _plain(value):

@@ -101,3 +101,16 @@ def test_key_follows_settings_and_code(tmp_path):
     code.write_text("a = 2")
     assert first != configs.key(Outer(), code=[code])
     assert configs.key(Inner()) != configs.key(configs.to_dict(Inner()))
+
+
+def test_comments_and_docstrings_do_not_change_a_key(tmp_path):
+    code = tmp_path / "code.py"
+    keys = []
+    for text in (
+        'def f(x):\n    return x + 1\n',
+        '"""About."""\ndef f(x):\n    """Say it."""\n    # why\n    return (x + 1)\n',
+        'def f(x):\n    return x + 2\n',
+    ):
+        code.write_text(text)
+        keys.append(key("something", code=[code]))
+    assert keys[0] == keys[1] != keys[2]

@@ -49,7 +49,10 @@ class CropConfig:
         if self.dtype not in ("uint8", "uint16"):
             raise ValueError(f"dtype must be 'uint8' or 'uint16', not {self.dtype!r}")
         if not 0 <= self.low_percentile < self.high_percentile <= 100:
-            raise ValueError(f"low_percentile {self.low_percentile} must be below high_percentile {self.high_percentile}")
+            raise ValueError(
+                f"low_percentile {self.low_percentile} must be below high_percentile {self.high_percentile}, "
+                "both in [0, 100]"
+            )
 
 
 def crop_screen(screen, path, config=None, jobs=None, progress=True):
