@@ -112,5 +112,5 @@ def test_comments_and_docstrings_do_not_change_a_key(tmp_path):
         'def f(x):\n    return x + 2\n',
     ):
         code.write_text(text)
-        keys.append(key("something", code=[code]))
+        keys.append(configs.key("something", code=[code]))
     assert keys[0] == keys[1] != keys[2]
