@@ -28,7 +28,7 @@ TEMPERATURES, BATCH_SIZES = (0.1, 0.2, 0.5), (64, 128, 256)
 
 
 def main(arguments=None):
-    """Run a sweep; returns the exit status: 0 all trials done, 1 bad input, 3 some trials failed, 130 interrupted."""
+    """Run a sweep; exit status 0: all trials done, 1: bad input, 3: some trials failed, 130: interrupted."""
     options = parser().parse_args(arguments)
     folder = (options.storage / options.name).resolve()
     if folder.exists():
@@ -108,7 +108,7 @@ def plan(options):
 
 
 def trial(config, store_path, training):
-    """One training; reports after every epoch and, at the end, the scores that are recorded but not selected on."""
+    """One training: reports after every epoch and, at the end, the scores that do not decide."""
     from cellclr_lib.learning import embed, train
     from cellclr_lib.monitor import ReplicateRetrieval
     from cellclr_lib.profiles import report

@@ -12,10 +12,11 @@ from cellclr_lib.profiles.metrics import (
     replicate_retrieval,
 )
 from cellclr_lib.profiles.postprocess import TVN, Coral, CoralCentred, Standardizer, TVNCentred, Whitener
+from cellclr_lib.profiles.report import report
 from cellclr_lib.profiles.uncertainty import drop_interval, interval, permutation_null
 
 __all__ = [
     "TVN", "Coral", "CoralCentred", "Score", "Standardizer", "TVNCentred", "Whitener", "batch_predictability",
     "confusion", "control_retrieval", "drop", "drop_interval", "interval", "load_profiles", "nsc", "nscb",
-    "permutation_null", "read_profiles", "replicate_retrieval", "save_profiles", "treatments", "wells",
+    "permutation_null", "read_profiles", "replicate_retrieval", "report", "save_profiles", "treatments", "wells",
 ]

@@ -1,0 +1,108 @@
+"""The command line: the whole way on a tiny screen, and clear words for wrong input."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from cellclr_lib.cli import main
+
+
+@pytest.fixture(scope="module")
+def way(tmp_path_factory, tiny_screen):
+    """Every stage once, by the commands of the README; the folder with what they made."""
+    folder = tmp_path_factory.mktemp("way")
+    store, run, features = folder / "store", folder / "run", folder / "features.npy"
+    (folder / "train.yaml").write_text("epochs: 3\nbatch_size: 32\ninput_px: 32\n")
+    assert main(["crop", str(tiny_screen.root), str(store), "--jobs", "1"]) == 0
+    train = [
+        "train",
+        str(store),
+        "--folder",
+        str(run),
+        "--config",
+        str(folder / "train.yaml"),
+        "--set",
+        "epochs=1",
+    ]
+    assert main(train) == 0
+    assert main(["embed", str(run / "checkpoint.pt"), str(store), str(features)]) == 0
+    tables = ["--out", str(folder / "scores.csv"), "--profiles", str(folder / "profiles.parquet")]
+    assert main(["evaluate", str(store), str(features), *tables]) == 0
+    return folder
+
+
+def test_the_whole_way(way):
+    features = np.load(way / "features.npy")
+    cells = pd.read_parquet(way / "store" / "cells.parquet")
+    assert len(features) == len(cells)
+    scores = pd.read_csv(way / "scores.csv")
+    assert scores["post"].tolist() == ["none", "standardised", "whitening", "tvn"]
+    assert scores[["nsc", "nscb"]].stack().between(0, 1).all()
+    profiles = pd.read_parquet(way / "profiles.parquet")
+    assert len(profiles) == len(cells.drop_duplicates(["plate", "well"])) and "Metadata_plate" in profiles
+
+
+def test_single_settings_win_over_the_file(way):
+    settings = yaml.safe_load((way / "run" / "config.yaml").read_text())
+    assert (settings["epochs"], settings["batch_size"]) == (1, 32)
+
+
+def test_simulate(tmp_path, capsys):
+    arguments = [
+        "simulate",
+        str(tmp_path / "screen"),
+        "--size",
+        "smoke",
+        "--set",
+        "weeks=[2]",
+        "--set",
+        "replicates=1",
+    ]
+    assert main(arguments) == 0
+    assert "fields" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["crop", "nowhere", "store"], "nowhere/BBBC021_v1_image.csv"),
+        (["train", "nowhere"], "no finished cell store at nowhere"),
+        (["train", "nowhere", "--set", "epoch=3"], "unknown entry 'epoch'"),
+        (["train", "nowhere", "--set", "epochs"], "NAME=VALUE"),
+        (["train", "nowhere", "--config", "none.yaml"], "none.yaml"),
+    ],
+)
+def test_wrong_input_is_one_clear_line(arguments, words, capsys):
+    assert main(arguments) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and words in error and "Traceback" not in error
+
+
+def test_unknown_plate(tiny_screen, tmp_path, capsys):
+    assert main(["crop", str(tiny_screen.root), str(tmp_path / "store"), "--plates", "Week9_1"]) == 1
+    assert "no plate Week9_1" in capsys.readouterr().err
+
+
+def test_a_broken_yaml_is_named(tmp_path, capsys):
+    (tmp_path / "broken.yaml").write_text("epochs: [1")
+    assert main(["train", "nowhere", "--config", str(tmp_path / "broken.yaml")]) == 1
+    assert "broken.yaml" in capsys.readouterr().err
+
+
+def test_help_and_usage():
+    for command in ([], ["simulate"], ["crop"], ["train"], ["embed"], ["evaluate"]):
+        with pytest.raises(SystemExit) as stop:
+            main([*command, "--help"])
+        assert stop.value.code == 0
+    with pytest.raises(SystemExit) as stop:
+        main(["fly"])
+    assert stop.value.code == 2
+
+
+def test_importing_the_library_imports_no_torch():
+    code = "import cellclr_lib, cellclr_lib.learning, cellclr_lib.profiles, sys; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
