@@ -77,7 +77,7 @@ def wells(meta, feats):
     """
     feats = checked(meta, feats, ["plate", "well"])
     kept = meta[[column for column in WELL_COLUMNS if column in meta]]
-    code = kept.groupby(["plate", "well"], sort=False).ngroup().to_numpy()
+    code = kept.groupby(["plate", "well"], sort=False, dropna=False).ngroup().to_numpy()
     first = pd.Series(code).drop_duplicates().index
     out = kept.iloc[first].reset_index(drop=True)
     for column in kept.columns[2:]:
