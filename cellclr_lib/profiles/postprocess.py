@@ -188,12 +188,13 @@ class _Power:
 def _spectrum(rows, complete):
     """Eigenvalues (falling) and eigenvectors (D, k) of ``XᵀX/n``: all D of them, or those that X spans."""
     n, width = rows.shape
-    if complete or n >= width:
+    if n >= width:
         spread, vectors = np.linalg.eigh(rows.T @ rows / n)
         spread, vectors = np.clip(spread[::-1], 0, None), vectors[:, ::-1]
-    else:
-        _, singular, transposed = np.linalg.svd(rows / np.sqrt(n), full_matrices=False)
-        spread, vectors = singular ** 2, transposed.T
+    else:  # few wells, many features: never form the D × D matrix
+        _, singular, transposed = np.linalg.svd(rows / np.sqrt(n), full_matrices=complete)
+        spread, vectors = np.zeros(len(transposed)), transposed.T
+        spread[:n] = singular ** 2
     largest = vectors[np.abs(vectors).argmax(axis=0), np.arange(vectors.shape[1])]
     return spread, vectors * np.sign(largest)
 
