@@ -23,16 +23,16 @@ class SimulationConfig:
     area_per_cell_px2: float = 5500.0  # field area per cell in DMSO wells; toxic treatments hold fewer
     processes: int | None = None  # worker processes; None takes every core; changes no byte of the result
     # --- difficulty: the biology
-    phenotype_strength: float = 1.0  # how far a mechanism moves a fully responding cell from DMSO
-    compound_deviation: float = 0.25  # how far compounds of one mechanism differ from one another
-    responding: float = 0.7  # fraction of cells that respond at full dose
+    phenotype_strength: float = 1.2  # how far a mechanism moves a fully responding cell from DMSO
+    compound_deviation: float = 0.20  # how far compounds of one mechanism differ from one another
+    responding: float = 0.85  # fraction of cells that respond at full dose
     cell_variation: float = 1.0  # cell-to-cell spread of every property, in units of the modelled spread
     # --- difficulty: the nuisances
     week_effect: float = 1.0  # spread between weeks of gain, offset, blur and background
     plate_effect: float = 1.0  # the same between plates of a week
     well_effect: float = 1.0  # the same between wells of a plate
-    out_of_focus: float = 0.03  # fraction of fields, and of single cells, that lie out of focus
-    debris: float = 0.03  # debris per cell
+    out_of_focus: float = 0.02  # fraction of fields, and of single cells, that lie out of focus
+    debris: float = 0.025  # debris per cell
 
     def __post_init__(self) -> None:
         limits = {"replicates": (1, 3), "dmso_wells": (1, 6), "taxol_wells": (0, 6), "treated_sites": (1, 99),

@@ -58,13 +58,13 @@ MECHANISMS = {
         actin=1.1, cell_radius=0.85, tubulin=1.2, cortex=-0.3, stress_fibres=-0.35, speckles=0.9, spikes=0.15,
         rounding=0.1, rounded=0.3, binucleate=0.3, lobes=0.06, density=0.7),
     "Aurora kinase inhibitors": dict(
-        nucleus_radius=1.45, dna=1.1, lobes=0.2, fragmented=0.12, binucleate=0.1, cell_radius=1.4, tubulin=0.95,
+        nucleus_radius=1.55, dna=1.15, lobes=0.15, fragmented=0.1, binucleate=0.1, cell_radius=1.4, tubulin=0.95,
         fibres=0.1, actin=0.8, mitotic=-0.05, nucleoli=0.1, density=0.65),
     "Cholesterol-lowering": dict(
         elongation=0.8, cell_radius=0.8, spikes=0.35, nucleus_radius=0.88, tubulin=1.15, stress_fibres=-0.2,
         cortex=0.15, rounded=0.2, perinuclear=0.2, dead=0.02, density=0.75),
     "DNA damage": dict(
-        nucleus_radius=1.3, chromatin=0.75, cell_radius=1.25, mitotic=-0.04, nucleoli=0.1, stress_fibres=0.1,
+        nucleus_radius=1.28, chromatin=0.75, cell_radius=1.25, mitotic=-0.04, nucleoli=0.1, stress_fibres=0.1,
         actin=0.92, density=0.65),
     "DNA replication": dict(
         nucleus_radius=1.15, chromatin=0.65, nucleoli=0.25, cell_radius=1.1, mitotic=-0.045, tubulin=0.85,
@@ -73,12 +73,12 @@ MECHANISMS = {
         mitotic=0.5, monopolar=1.0, fragmented=0.08, rounded=0.12, actin=1.15, dead=0.03, density=0.68),
     "Epithelial": dict(
         islands=0.35, cell_radius=0.88, junctions=0.6, cortex=0.2, elongation=-0.15, spikes=-0.2,
-        stress_fibres=-0.25, nucleus_radius=0.92, chromatin=1.2, density=0.95),
+        stress_fibres=-0.25, nucleus_radius=0.88, chromatin=1.25, density=1.2),
     "Kinase inhibitors": dict(
         cell_radius=1.08, stress_fibres=-0.15, elongation=0.12, tubulin=0.85, junctions=-0.12,
         nucleus_elongation=0.08, cortex=-0.1, density=0.85),
     "Microtubule destabilizers": dict(
-        fibres=-0.55, vacuoles=0.5, perinuclear=-0.2, tubulin=0.85, fragmented=0.5, mitotic=0.18, scattered=0.9,
+        fibres=-0.5, vacuoles=0.5, perinuclear=-0.2, tubulin=0.85, fragmented=0.4, mitotic=0.15, scattered=0.8,
         elongation=-0.15, actin=1.25, stress_fibres=0.2, rounded=0.15, density=0.65),
     "Microtubule stabilizers": dict(
         bundles=0.9, tubulin=2.0, fibres=0.15, radial=-0.2, fragmented=0.5, mitotic=0.18, scattered=0.8,
@@ -102,7 +102,7 @@ def dose_response(config: SimulationConfig, compound: str, concentration_um: flo
     """
     series = treatments()
     lowest = series.loc[series["compound"] == compound, "concentration_um"].min()
-    half = lowest * np.exp(generator(config, "potency", compound).normal(-0.4, 0.5))
+    half = lowest * np.exp(generator(config, "potency", compound).normal(-1.0, 0.5))
     return float(concentration_um / (concentration_um + half))
 
 
@@ -132,8 +132,32 @@ def effect(config: SimulationConfig, compound: str, moa: str, concentration_um: 
     return out
 
 
-def looks(config: SimulationConfig, effects: dict[str, float], n: int, rng: np.random.Generator) -> pd.DataFrame:
+def culture(config: SimulationConfig, week: int, plate: str, well: str) -> dict[str, float]:
+    """How cells of a well differ before any treatment: passage, serum, staining. Week, plate and well add up.
+
+    Returns
+    -------
+    dict
+        One number for each of `SIZES` (a logarithm of a factor) and `TRAITS` (an addition).
+    """
+    out = dict.fromkeys([*SIZES, *TRAITS], 0.0)
+    sources = ((config.week_effect, 0.45, ("culture", week)), (config.plate_effect, 0.20, ("culture", plate)),
+               (config.well_effect, 0.15, ("culture", plate, well)))
+    for scale, share, names in sources:
+        rng = generator(config, *names)
+        for name, (_, spread) in (SIZES | TRAITS).items():
+            out[name] += scale * share * spread * rng.normal()
+    return out
+
+
+def looks(config: SimulationConfig, effects: dict[str, float], cultured: dict[str, float], n: int,
+          rng: np.random.Generator) -> pd.DataFrame:
     """Draw the looks of n cells of one treatment.
+
+    Parameters
+    ----------
+    effects, cultured : dict
+        From `effect` and `culture`.
 
     Returns
     -------
@@ -148,10 +172,11 @@ def looks(config: SimulationConfig, effects: dict[str, float], n: int, rng: np.r
     for name, (usual, spread) in SIZES.items():
         noise = rng.normal(0.0, spread * config.cell_variation, n)
         most = 0.7 if name.endswith("radius") else 1.2  # no cell is larger than twice or smaller than half
-        table[name] = usual * np.exp(np.clip(strength * effects[name] + noise, -most, most))
+        shift = strength * effects[name] + cultured[name] + noise
+        table[name] = usual * np.exp(np.clip(shift, -most, most))
     for name, (usual, spread) in TRAITS.items():
         noise = rng.normal(0.0, spread * config.cell_variation, n)
-        table[name] = np.clip(usual + strength * effects[name] + noise, 0.0, 1.6)
+        table[name] = np.clip(usual + strength * effects[name] + cultured[name] + noise, 0.0, 1.6)
     share = {name: np.clip(usual + strength * effects[name], 0.0, 0.95) for name, usual in SHARES.items()}
     rounded = rng.random(n) < share["rounded"]
     table["rounding"] = table["rounding"] + rounded * rng.uniform(0.4, 1.0, n)

@@ -5,7 +5,7 @@ import pandas as pd
 
 from cellclr_lib.data.simulate.config import SimulationConfig
 from cellclr_lib.data.simulate.layout import generator
-from cellclr_lib.data.simulate.phenotypes import POPULATION, effect, looks
+from cellclr_lib.data.simulate.phenotypes import POPULATION, culture, effect, looks
 
 MARGIN_PX = 36  # cells are placed this far outside the field too, so that border cells are cut as in life
 
@@ -37,7 +37,7 @@ def populate(config: SimulationConfig, field) -> tuple[pd.DataFrame, np.random.G
     height, width = (side + 2 * MARGIN_PX for side in config.field_px)
     expected = density * height * width / config.area_per_cell_px2
     n = max(1, round(expected + 0.5 * np.sqrt(expected) * rng.normal()))
-    cells = looks(config, effects, n, rng)
+    cells = looks(config, effects, culture(config, field.week, field.plate, field.well), n, rng)
     centres = _place(cells["nucleus_radius"].to_numpy(), (height, width), islands, rng) - MARGIN_PX
     cells.insert(0, "x_px", centres[:, 1])
     cells.insert(1, "y_px", centres[:, 0])

@@ -118,7 +118,7 @@ def ball(layer: np.ndarray, cell, radius: float, rng) -> None:
     where, away = window(cell, half), distance(half)
     dome = np.sqrt(np.clip(1.0 - (away / radius) ** 2, 0.0, 1.0))
     uneven = 1.0 + 0.18 * texture(half, 5.0, rng) + 0.08 * texture(half, 1.5, rng)
-    layer[TUBULIN][where] += 2.8 * cell.tubulin * dome * uneven
+    layer[TUBULIN][where] += 2.0 * cell.tubulin * dome * uneven
     patchy = np.clip(0.6 + 0.8 * texture(half, 4.0, rng), 0.0, 2.2)
     image = 2.8 * dome * uneven + 1.0 * patchy * np.exp(-(((away - radius + 2.0) / 2.0) ** 2))
     n = rng.integers(0, 7)
@@ -149,7 +149,7 @@ def division(layer: np.ndarray, cell, rng) -> None:
     layer[DNA][where] += 2.2 * cell.dna * chromosomes / (1.0 + 0.3 * chromosomes)
     for y, x, n in poles:
         heading = rng.uniform(0, 2 * np.pi, n)
-        rays = filaments(half, np.full(n, y), np.full(n, x), heading, 11, 0.08, 0.0, rng)
+        rays = filaments(half, np.full(n, y), np.full(n, x), heading, 8, 0.08, 0.0, rng)
         layer[TUBULIN][where] += 1.6 * cell.tubulin * gaussian_filter(np.minimum(rays, 6.0), 0.8)
 
 
