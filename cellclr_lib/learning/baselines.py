@@ -48,7 +48,7 @@ def handmade_features(images, workers=None, progress=False):
     return out
 
 
-def pixel_pca(images, n_components=50, seed=0, side_px=24, fit_on=10_000):
+def pixel_pca(images, n_components=50, seed=0, side_px=16, fit_on=10_000):
     """Principal components of the crops themselves, made smaller.
 
     Parameters
@@ -57,7 +57,7 @@ def pixel_pca(images, n_components=50, seed=0, side_px=24, fit_on=10_000):
     n_components : int
         At most N and the number of small pixels.
     seed : int
-        Draws the crops to fit on and starts the randomised decomposition.
+        Draws the crops to fit on.
     side_px : int
         Crops are averaged over squares to about this side.
     fit_on : int
@@ -72,7 +72,7 @@ def pixel_pca(images, n_components=50, seed=0, side_px=24, fit_on=10_000):
     small = np.concatenate([_shrunk(images[i:i + 1024], step) for i in range(0, len(images), 1024)])
     generator = np.random.default_rng(seed)
     chosen = np.sort(generator.permutation(len(small))[:fit_on])
-    pca = PCA(min(n_components, *small[chosen].shape), svd_solver="randomized", random_state=seed)
+    pca = PCA(min(n_components, *small[chosen].shape), svd_solver="covariance_eigh")
     return pca.fit(small[chosen]).transform(small).astype(np.float32)
 
 

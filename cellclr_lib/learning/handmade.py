@@ -1,9 +1,9 @@
 """Hand-made features of single-cell crops: what image-based profiling measured before it learned features.
 
 The families are CellProfiler's (Carpenter et al. 2006): intensity, shape of the nucleus, texture, granularity,
-radial distribution and correlation of stains. All are computed on whole batches of crops at once. None depends on
-how a cell is turned, and their number depends on the channels alone, not on the crop size. Explained in chapter 6,
-evaluation.
+radial distribution and correlation of stains. All are computed on whole batches of crops at once. Quarter turns
+and flips do not change them (but for a row of pixels that `_details` loses where a size is odd), and their number
+depends on the channels alone, not on the crop size. Explained in chapter 6, evaluation.
 """
 
 import math
@@ -128,7 +128,7 @@ def _shape(nucleus, others):
     y, x = row - mean(row)[image], column - mean(column)[image]
     yy, xx, xy = mean(y * y) + 1 / 12, mean(x * x) + 1 / 12, mean(x * y)
     root = np.sqrt((yy - xx) ** 2 + 4 * xy ** 2)
-    major, minor = 2 * np.sqrt(yy + xx + root), 2 * np.sqrt(np.maximum(yy + xx - root, 0))
+    major, minor = np.sqrt(8 * (yy + xx + root)), np.sqrt(8 * np.maximum(yy + xx - root, 0))
     off_centre = np.hypot(mean(row) - (height - 1) / 2, mean(column) - (width - 1) / 2) * (area > 0)
     skewness = _divide(np.hypot(mean(x * (x * x + y * y)), mean(y * (x * x + y * y))), (yy + xx) ** 1.5)
 

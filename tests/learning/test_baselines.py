@@ -1,0 +1,84 @@
+"""Baselines: order, reproducibility, and what they score on real cells."""
+
+import numpy as np
+import pytest
+
+from cellclr_lib.learning.baselines import feature_names, handmade_features, pixel_pca, untrained_encoder
+
+
+@pytest.fixture(scope="module")
+def crops():
+    """150 (2, 48, 48) uint8 crops."""
+    generator = np.random.default_rng(0)
+    images = generator.integers(0, 80, (150, 2, 48, 48), dtype=np.uint8)
+    images[:, :, 14:34, 14:34] += generator.integers(50, 150, (150, 2, 1, 1), dtype=np.uint8)
+    return images
+
+
+def test_handmade_features_keep_the_order_for_any_number_of_workers(crops):
+    one = handmade_features(crops, workers=1)
+    assert one.shape == (150, len(feature_names(("a", "b")))) and one.dtype == np.float32
+    np.testing.assert_array_equal(handmade_features(crops, workers=3), one)
+    order = np.random.default_rng(1).permutation(150)
+    np.testing.assert_allclose(handmade_features(crops[order]), one[order], rtol=1e-3, atol=1e-4)
+
+
+def test_handmade_features_read_a_memory_map(crops, tmp_path):
+    np.save(tmp_path / "images.npy", crops)
+    mapped = np.load(tmp_path / "images.npy", mmap_mode="r")
+    np.testing.assert_array_equal(handmade_features(mapped), handmade_features(crops))
+
+
+def test_pixel_pca_is_the_decomposition_of_small_crops(crops):
+    feats = pixel_pca(crops, n_components=5, side_px=12)
+    small = np.array([[[[channel[r:r + 4, c:c + 4].mean() for c in range(0, 48, 4)] for r in range(0, 48, 4)]
+                       for channel in crop] for crop in crops]).reshape(150, -1)
+    centred = small - small.mean(axis=0)
+    left, singular, _ = np.linalg.svd(centred, full_matrices=False)
+    expected = left[:, :5] * singular[:5]
+    np.testing.assert_allclose(feats @ feats.T, expected @ expected.T, atol=1e-3 * singular[0] ** 2)
+
+
+def test_pixel_pca_is_reproducible_and_bounded(crops):
+    np.testing.assert_array_equal(pixel_pca(crops, 8, seed=3), pixel_pca(crops, 8, seed=3))
+    assert pixel_pca(crops[:7], 50).shape == (7, 7) and pixel_pca(crops, 8, fit_on=20).shape == (150, 8)
+    assert pixel_pca(crops[:, :, :45, :47], 8).shape == (150, 8)  # a size that does not divide
+
+
+def test_untrained_encoder_depends_on_its_seed_alone(crops):
+    import torch
+
+    torch.manual_seed(5)
+    state = torch.random.get_rng_state()
+    first = untrained_encoder(crops[:8], seed=1)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert first.shape[0] == 8 and np.isfinite(first).all()
+    np.testing.assert_allclose(untrained_encoder(crops[:8], seed=1), first, rtol=1e-4, atol=1e-5)
+    assert not np.allclose(untrained_encoder(crops[:8], seed=2), first, atol=1e-3)
+
+
+@pytest.mark.parametrize("baseline", [handmade_features, pixel_pca, untrained_encoder])
+def test_wrong_shapes_are_refused(baseline, crops):
+    with pytest.raises(ValueError, match=r"expected \(N, C, H, W\)"):
+        baseline(crops[0])
+    with pytest.raises(ValueError, match="N > 0"):
+        baseline(crops[:0])
+
+
+@pytest.mark.real
+def test_handmade_features_on_real_cells(real_bbbc021):
+    """Known figure to beat: throwaway features found 43.7 % on these crops, taxol's controls included."""
+    import pandas as pd
+
+    from cellclr_lib.annotations import read_annotations
+    from cellclr_lib.profiles import Standardizer, nsc, nscb, treatments, wells
+
+    images = np.load(real_bbbc021 / "crops.npz")["images"]
+    rows = pd.read_csv(real_bbbc021 / "crops.csv")[["plate", "well"]]
+    known = read_annotations(real_bbbc021 / "BBBC021_v1_image.csv", real_bbbc021 / "BBBC021_v1_moa.csv")
+    meta = rows.merge(known.drop_duplicates(["plate", "well"]).drop(columns="site"), how="left")
+    few = (meta["role"] != "positive_control").to_numpy()
+    meta, feats = wells(meta[few], handmade_features(images[few]))
+    profiles = treatments(meta, Standardizer("all").fit_transform(meta, feats))
+    assert nsc(*profiles).total == 103 and nsc(*profiles).correct >= 45
+    assert nscb(*profiles).total == 92 and nscb(*profiles).correct >= 35
