@@ -1,0 +1,99 @@
+"""Every cell → its representation h.
+
+Explained in chapter 5, *training*.
+"""
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from cellclr_lib.learning.checkpoint import load_checkpoint
+from cellclr_lib.learning.compute import autocast, choose_bf16, choose_device, pixel_source, shrink
+from cellclr_lib.learning.model import build_encoder
+
+
+def embed(checkpoint, store, batch_size=512, device="auto", precision="auto", progress=True):
+    """Representation of every cell of a store by a trained encoder.
+
+    Parameters
+    ----------
+    checkpoint : path
+        ``train(...).checkpoint``.
+    store : CellStore
+        N cells with as many channels as the encoder was trained on.
+    batch_size : int
+        Cells computed at a time; changes the speed only.
+    device : {"auto", "cpu", "cuda"}
+    precision : {"auto", "bf16", "fp32"}
+        "auto" takes bfloat16 where the device is good at it; features then carry about three digits.
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    ndarray, shape (N, D), float32
+        The average-pooled representation h, row i for row i of the store; no views, batch statistics frozen.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no checkpoint.
+    ValueError
+        If the file is no checkpoint of this library, or its channels are not the store's.
+    """
+    encoder, config = load_encoder(checkpoint)
+    if encoder.channels != store.images.shape[1]:
+        raise ValueError(
+            f"{checkpoint} was trained on {encoder.channels} channels, but {store.path} has "
+            f"{store.images.shape[1]}: {', '.join(store.channels)}"
+        )
+    return embed_images(
+        encoder, store.images, config["input_px"], batch_size, device, precision, progress=progress
+    )
+
+
+def embed_images(encoder, images, input_px=None, batch_size=512, device="auto", precision="auto", progress=False):
+    """Representation of images by any encoder, which is left in the mode and place it was in.
+
+    Parameters
+    ----------
+    encoder : Encoder
+    images : ndarray or Tensor (N, C, H, W), or CellStore
+        Integers are divided by the largest value of their type, floats taken as they are.
+    input_px : int, optional
+        Images larger than this are averaged down to it, as in training.
+    batch_size, device, precision, progress
+        As for `embed`.
+
+    Returns
+    -------
+    ndarray, shape (N, D), float32
+    """
+    images = getattr(images, "images", images)
+    images = images.cpu().numpy() if isinstance(images, torch.Tensor) else np.asarray(images)
+    if images.ndim != 4:
+        raise ValueError(f"images must be (N, C, H, W), not {images.shape}")
+    device, home = choose_device(device), next(encoder.parameters()).device
+    source, bf16 = pixel_source(images, device), choose_bf16(precision, device)
+    out = np.empty((len(images), encoder.out_features), np.float32)
+    was_training = encoder.training
+    encoder.eval().to(device, memory_format=torch.channels_last)
+    bar = tqdm(total=len(images), desc="embedding", unit="cell", disable=not progress)
+    try:
+        with torch.inference_mode(), autocast(device, bf16), bar:
+            for rows in torch.arange(len(images)).split(batch_size):
+                batch = shrink(source(rows), input_px).contiguous(memory_format=torch.channels_last)
+                out[rows.numpy()] = encoder(batch).float().cpu().numpy()
+                bar.update(len(rows))
+    finally:
+        encoder.to(home).train(was_training)
+    return out
+
+
+def load_encoder(path):
+    """Trained encoder of the checkpoint at `path`, in evaluation mode, and its training configuration (dict)."""
+    contents = load_checkpoint(path)
+    config = contents["config"]
+    encoder = build_encoder(config["encoder"], contents["channels"], config["stem"])
+    encoder.load_state_dict(contents["encoder"])
+    return encoder.eval(), config

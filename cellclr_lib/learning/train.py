@@ -1,0 +1,293 @@
+"""The training loop: a store of cells → a checkpoint and a history.
+
+It knows nothing of plates or scores; what watches a training from outside is the `on_epoch` callback.
+Explained in chapter 5, *training*.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from tqdm import tqdm
+
+from cellclr_lib import config as configuration
+from cellclr_lib.learning.augment import ViewConfig, two_views
+from cellclr_lib.learning.checkpoint import (
+    check_same_run,
+    load_checkpoint,
+    replace_file,
+    run_identity,
+    save_checkpoint,
+)
+from cellclr_lib.learning.compute import autocast, choose_bf16, choose_device, pixel_source, shrink, shrunk_px
+from cellclr_lib.learning.embed import embed_images
+from cellclr_lib.learning.loss import nt_xent
+from cellclr_lib.learning.model import ProjectionHead, build_encoder
+from cellclr_lib.learning.optimizer import build_optimizer, learning_rate
+
+log = logging.getLogger(__name__)
+
+STATISTICS_CELLS = 2000  # cells, evenly spaced over the store, that give the mean and spread of each channel
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that decides a training. Explained in chapter 5, *training*.
+
+    The defaults are for the default simulated screen on two CPU cores. The paper trained a ResNet-50 from ImageNet
+    weights on 96 px, batch 256, temperature 0.1, learning rate 3e-4 with weight decay 1e-5, up to 600 epochs.
+
+    Raises
+    ------
+    ValueError
+        If a value is impossible; names the field.
+    """
+
+    encoder: str = "small"  # "small" or "resnet18", "resnet34", "resnet50", "resnet101"
+    stem: str = "cell"  # "cell": 3 px, half resolution; "imagenet": 7 px and pooling, a quarter
+    weights: str | None = None  # None: random; "imagenet" or a file: start from these (ResNets)
+    projection: int = 128  # P, length of z; 256 in the paper
+    views: ViewConfig = field(default_factory=ViewConfig)  # the random changes, in px of the stored crop
+    input_px: int | None = 48  # larger crops are averaged down to this side first; None: as stored
+    epochs: int = 10  # passes over the store
+    batch_size: int = 256  # cells per step, each in two views
+    temperature: float = 0.1  # of NT-Xent
+    optimizer: Literal["adamw", "lars"] = "adamw"  # LARS for batches in the thousands
+    lr: float = 1e-3  # highest learning rate
+    weight_decay: float = 1e-5  # of weight matrices and kernels
+    warmup_epochs: float = 1.0  # linear rise of the learning rate, then half a cosine to 0, per step
+    control_weight: float = 1.0  # chance of a DMSO cell to be drawn, relative to any other cell
+    cells_per_epoch: int | None = None  # cells drawn per epoch; None: as many as there are
+    seed: int = 0  # of initial weights, order and views
+    precision: Literal["auto", "bf16", "fp32"] = "auto"  # auto: bf16 where the device is good at it
+    device: Literal["auto", "cpu", "cuda"] = "auto"  # auto: a GPU if there is one
+    folder: str | None = None  # of checkpoint and history; None: runs/<key> in the store's folder
+    checkpoint_every_s: float = 60.0  # a checkpoint is written after the first epoch to end later than this
+
+    def __post_init__(self):
+        least = {
+            "projection": 1, "input_px": 8, "epochs": 1, "batch_size": 2, "cells_per_epoch": 2,
+            "lr": 0, "weight_decay": 0, "warmup_epochs": 0, "control_weight": 0, "checkpoint_every_s": 0,
+        }  # fmt: skip
+        for name, low in least.items():
+            value = getattr(self, name)
+            if value is not None and not value >= low:
+                raise ValueError(f"{name} is {value}; expected {low} or more")
+        if not self.temperature > 0:
+            raise ValueError(f"temperature is {self.temperature}; expected a positive number")
+        if self.optimizer not in ("adamw", "lars"):
+            raise ValueError(f"optimizer is {self.optimizer!r}; expected adamw or lars")
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a training leaves behind."""
+
+    checkpoint: Path  # for `embed`
+    history: pd.DataFrame  # one row per epoch: epoch loss top1 lr cells_seen seconds and what on_epoch added
+
+
+@dataclass(frozen=True)
+class EpochState:
+    """What the `on_epoch` callback is given after each epoch."""
+
+    epoch: int  # counted from 1
+    epochs: int  # how many there will be
+    loss: float  # mean over the epoch
+    top1: float  # mean over the epoch
+    encoder: torch.nn.Module
+    config: TrainConfig
+    embed: Callable  # embed(images or store) -> (N, D) float32, as the finished encoder would
+
+
+def train(config, store, on_epoch=None):
+    """Train an encoder and a projection head on the cells of a store with NT-Xent.
+
+    A training that was killed goes on from its last checkpoint and ends with the numbers it would have had; one
+    that is finished is returned as it is.
+
+    Parameters
+    ----------
+    config : TrainConfig
+    store : CellStore
+        At least two cells. Read batch by batch from its memory map.
+    on_epoch : callable, optional
+        Called with an `EpochState` after each epoch; a dict that it returns adds columns to the history.
+
+    Returns
+    -------
+    TrainResult
+
+    Raises
+    ------
+    ValueError
+        If the folder holds a training of another configuration, store or code, if the store is too small, or if
+        the configuration does not suit store or machine.
+    FloatingPointError
+        If the loss is no longer finite.
+    """
+    if len(store) < 2:
+        raise ValueError(f"{store.path} holds {len(store)} cells; a training needs two or more")
+    run = run_identity(config, store)
+    folder = Path(config.folder or store.path / "runs" / configuration.key(run))
+    checkpoint, saved = folder / "checkpoint.pt", None
+    if checkpoint.exists():
+        saved = load_checkpoint(checkpoint)
+        check_same_run(run, saved["run"], folder)
+        if saved["epoch"] == config.epochs:
+            log.info("%s is finished already", checkpoint)
+            return TrainResult(checkpoint, pd.DataFrame(saved["history"]))
+    configuration.save_yaml(config, folder / "config.yaml")
+
+    trainer = _Trainer(config, store)
+    if saved:
+        trainer.load_state(saved)
+        log.info("resuming %s after epoch %d", folder, saved["epoch"])
+    history = saved["history"] if saved else []
+    before, start = (history[-1]["seconds"] if history else 0.0), time.perf_counter()
+    last_written = start
+    total = config.epochs * trainer.steps
+    with tqdm(total=total, initial=trainer.step, desc="training", unit="step", mininterval=1) as bar:
+        for epoch in range(len(history) + 1, config.epochs + 1):
+            row = {"epoch": epoch, **trainer.run_epoch(bar), "cells_seen": trainer.step * trainer.batch_size}
+            if not np.isfinite(row["loss"]):
+                raise FloatingPointError(
+                    f"the loss is {row['loss']} in epoch {epoch}; take a smaller lr than {config.lr}"
+                )
+            bar.set_postfix(epoch=epoch, loss=f"{row['loss']:.3f}", top1=f"{row['top1']:.2f}")
+            extra = on_epoch(trainer.state(row)) if on_epoch else None
+            now = time.perf_counter()
+            history.append({**row, "seconds": before + now - start, **_plain(extra or {})})
+            if epoch == config.epochs or now - last_written >= config.checkpoint_every_s:
+                entries = {
+                    "format": FORMAT,
+                    "run": run,
+                    "epoch": epoch,
+                    "history": history,
+                    **trainer.save_state(),
+                }
+                _replace(folder / "history.csv", lambda path: pd.DataFrame(history).to_csv(path, index=False))
+                _replace(checkpoint, lambda path: torch.save(entries, path))  # noqa: B023
+                last_written = now
+    return TrainResult(checkpoint, pd.DataFrame(history))
+
+
+class _Trainer:
+    """Encoder, head, optimiser and random numbers of one training, and how to make an epoch of them."""
+
+    def __init__(self, config, store):
+        self.config, self.device = config, choose_device(config.device)
+        self.bf16 = choose_bf16(config.precision, self.device)
+        count, channels, crop_px, _ = store.images.shape
+        with torch.random.fork_rng():
+            torch.manual_seed(config.seed)
+            self.encoder = build_encoder(config.encoder, channels, config.stem, config.weights)
+            self.head = ProjectionHead(self.encoder.out_features, config.projection).to(self.device)
+        self.encoder.set_statistics(*_channel_statistics(store, config.input_px))
+        self.encoder.to(self.device, memory_format=torch.channels_last)
+        self.optimizer = build_optimizer(config, [*self.encoder.parameters(), *self.head.parameters()])
+        self.views = config.views.at_scale(shrunk_px(crop_px, config.input_px) / crop_px)
+        self.source = pixel_source(store.images, self.device)
+        self.weights = _sampling_weights(store, config.control_weight)
+        self.count, self.cells = count, min(config.cells_per_epoch or count, count)
+        self.batch_size = min(config.batch_size, self.cells)
+        self.steps, self.step = self.cells // self.batch_size, 0
+        self.order_generator = torch.Generator().manual_seed(config.seed)
+        self.view_generator = torch.Generator(self.device).manual_seed(config.seed)
+
+    def run_epoch(self, bar):
+        """One pass over the cells; mean loss and top-1, and the last learning rate."""
+        self.encoder.train()
+        self.head.train()
+        totals = torch.zeros(2, device=self.device)
+        rows = self._draw_cells()[: self.steps * self.batch_size]
+        for batch in rows.split(self.batch_size):
+            lr = learning_rate(self.config, self.step, self.steps)
+            for group in self.optimizer.param_groups:
+                group["lr"] = lr
+            images = shrink(self.source(batch.sort().values), self.config.input_px)
+            views = torch.cat(two_views(images, self.views, self.view_generator))  # (2N, C, H, W)
+            with autocast(self.device, self.bf16):
+                z = self.head(self.encoder(views.contiguous(memory_format=torch.channels_last)))
+            loss, top1 = nt_xent(*z.chunk(2), self.config.temperature)
+            self.optimizer.zero_grad()
+            loss.backward()
+            self.optimizer.step()
+            totals += torch.stack([loss.detach(), top1])
+            self.step += 1
+            bar.update()
+        loss, top1 = (totals / self.steps).tolist()
+        return {"loss": loss, "top1": top1, "lr": lr}
+
+    def state(self, row):
+        """What `on_epoch` is shown."""
+        config = self.config
+
+        def embed(images, batch_size=512):
+            return embed_images(self.encoder, images, config.input_px, batch_size, config.device, config.precision)
+
+        return EpochState(row["epoch"], config.epochs, row["loss"], row["top1"], self.encoder, config, embed)
+
+    def save_state(self):
+        """Everything that the next epoch depends on, as plain dicts and tensors."""
+        return {
+            "config": configuration.to_dict(self.config),
+            "channels": self.encoder.channels,
+            "encoder": self.encoder.state_dict(),
+            "head": self.head.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "device": self.device.type,
+            "order_generator": self.order_generator.get_state(),
+            "view_generator": self.view_generator.get_state(),
+        }
+
+    def load_state(self, saved):
+        """Go back to where `save_state` was called."""
+        if saved["device"] != self.device.type:
+            raise ValueError(
+                f"this training was begun on {saved['device']} and its random numbers cannot go on on "
+                f"{self.device.type}; finish it there, or choose another folder"
+            )
+        self.encoder.load_state_dict(saved["encoder"])
+        self.head.load_state_dict(saved["head"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.step = saved["step"]
+        self.order_generator.set_state(saved["order_generator"])
+        self.view_generator.set_state(saved["view_generator"])
+
+    def _draw_cells(self):
+        """Rows of the store in the order of this epoch: each once, or drawn by weight with repeats."""
+        if self.weights is None:
+            return torch.randperm(self.count, generator=self.order_generator)[: self.cells]
+        position = torch.rand(self.cells, generator=self.order_generator, dtype=torch.float64)
+        return torch.searchsorted(self.weights.cumsum(0), position * self.weights.sum(), right=True)
+
+
+def _sampling_weights(store, control_weight):
+    """(N,) chance of each cell to be drawn, up to a factor; None if all are alike."""
+    if control_weight == 1:
+        return None
+    weights = torch.ones(len(store), dtype=torch.float64)
+    weights[torch.from_numpy((store.table["compound"] == "DMSO").to_numpy())] = control_weight
+    if not weights.any():
+        raise ValueError(f"control_weight is 0, and {store.path} holds DMSO cells only; nothing is left to draw")
+    return weights
+
+
+def _channel_statistics(store, input_px):
+    """Mean and standard deviation of each channel, (C,) and (C,), over evenly spaced cells at the input size."""
+    rows = np.unique(np.linspace(0, len(store) - 1, STATISTICS_CELLS).astype(int))
+    images = shrink(torch.from_numpy(store.images[rows]), input_px)
+    return images.mean((0, 2, 3)), images.std((0, 2, 3))
+
+
+def _plain(row):
+    """Numbers of numpy and torch as Python's own, which a checkpoint may hold."""
+    return {name: value.item() if hasattr(value, "item") else value for name, value in row.items()}
