@@ -165,15 +165,8 @@ def train(config, store, on_epoch=None):
             now = time.perf_counter()
             history.append({**row, "seconds": before + now - start, **_plain(extra or {})})
             if epoch == config.epochs or now - last_written >= config.checkpoint_every_s:
-                entries = {
-                    "format": FORMAT,
-                    "run": run,
-                    "epoch": epoch,
-                    "history": history,
-                    **trainer.save_state(),
-                }
-                _replace(folder / "history.csv", lambda path: pd.DataFrame(history).to_csv(path, index=False))
-                _replace(checkpoint, lambda path: torch.save(entries, path))  # noqa: B023
+                replace_file(folder / "history.csv", pd.DataFrame(history).to_csv(index=False))
+                save_checkpoint(checkpoint, run=run, epoch=epoch, history=history, **trainer.save_state())
                 last_written = now
     return TrainResult(checkpoint, pd.DataFrame(history))
 
