@@ -76,7 +76,7 @@ def pixel_pca(images, n_components=50, seed=0, side_px=16, fit_on=10_000):
     return pca.fit(small[chosen]).transform(small).astype(np.float32)
 
 
-def untrained_encoder(images, name="small", seed=0, **options):
+def untrained_encoder(images, name="small", seed=0, input_px=None, **options):
     """Features of an encoder with random weights: what architecture alone gives.
 
     Parameters
@@ -86,6 +86,8 @@ def untrained_encoder(images, name="small", seed=0, **options):
         See `cellclr_lib.learning.build_encoder`.
     seed : int
         Of the weights.
+    input_px : int, optional
+        Larger crops are averaged down to this side.
     **options
         Passed on to `cellclr_lib.learning.embed_images`.
 
@@ -95,6 +97,7 @@ def untrained_encoder(images, name="small", seed=0, **options):
     """
     import torch
 
+    from cellclr_lib.learning.compute import shrink
     from cellclr_lib.learning.embed import embed_images
     from cellclr_lib.learning.model import build_encoder
 
@@ -102,7 +105,11 @@ def untrained_encoder(images, name="small", seed=0, **options):
     with torch.random.fork_rng(devices=[]):  # leaves the global state as it was
         torch.manual_seed(seed)
         encoder = build_encoder(name, channels=images.shape[1])
-    return embed_images(encoder, images, **options)
+    # Channels are brought to mean 0 and deviation 1, as training does, so that only the weights are untrained.
+    rows = np.unique(np.linspace(0, len(images) - 1, 1000).astype(int))
+    some = shrink(torch.from_numpy(images[rows]), input_px)
+    encoder.set_statistics(some.mean((0, 2, 3)), some.std((0, 2, 3)))
+    return embed_images(encoder, images, input_px, **options)
 
 
 def _check(images):

@@ -55,6 +55,9 @@ def test_untrained_encoder_depends_on_its_seed_alone(crops):
     assert first.shape[0] == 8 and np.isfinite(first).all()
     np.testing.assert_allclose(untrained_encoder(crops[:8], seed=1), first, rtol=1e-4, atol=1e-5)
     assert not np.allclose(untrained_encoder(crops[:8], seed=2), first, atol=1e-3)
+    brighter = crops[:8].astype(np.uint16) * 50 + 300  # channels are normalised, so gain and offset do not matter
+    np.testing.assert_allclose(untrained_encoder(brighter, seed=1, precision="fp32"),
+                               untrained_encoder(crops[:8], seed=1, precision="fp32"), rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("baseline", [handmade_features, pixel_pca, untrained_encoder])
