@@ -85,7 +85,9 @@ def run(notebook, values, out, timeout_s):
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--params", type=Path, help="YAML file: chapter → parameter → value")
-    parser.add_argument("--out", type=Path, default=REPOSITORY / "_build/papermill", help="folder of the results")
+    parser.add_argument(
+        "--out", type=Path, default=REPOSITORY / "_build/papermill", help="folder of the results"
+    )
     parser.add_argument("--timeout", type=int, default=1800, help="seconds a cell may take")
     options = parser.parse_args(arguments)
     # The compact figure type keeps plotly.js (5 MB) out of every notebook.
@@ -108,7 +110,9 @@ def main(arguments=None):
             seconds = run(notebook, parameters.get(name, {}), options.out / f"{name}.ipynb", options.timeout)
         except PapermillExecutionError as error:
             progress.close()
-            print(f"chapter {name!r} failed; its notebook: {options.out / name}.ipynb\n{error}", file=sys.stderr)
+            print(
+                f"chapter {name!r} failed; its notebook: {options.out / name}.ipynb\n{error}", file=sys.stderr
+            )
             return 1
         times.append({"chapter": name, "seconds": f"{seconds:.1f}"})
         with open(options.out / "times.csv", "w", newline="") as file:
@@ -116,7 +120,9 @@ def main(arguments=None):
             writer.writeheader()
             writer.writerows(times)
     total = sum(float(row["seconds"]) for row in times)
-    print(f"{len(times)} chapters ran in {total / 60:.1f} min: {options.out}/times.csv and the notebooks beside it")
+    print(
+        f"{len(times)} chapters ran in {total / 60:.1f} min: {options.out}/times.csv and the notebooks beside it"
+    )
     return 0
 
 

@@ -43,6 +43,8 @@ def setup(app):
     app.connect("html-page-context", drop_thebe, priority=990)
     app.add_js_file("plotly.min.js", loading_method="defer", priority=100)
     app.add_js_file("thumbnails.js", loading_method="defer", priority=800)
-    app.add_js_file("figures.js", loading_method="defer", priority=900)  # announces the figures that thumbnails.js waits for
+    app.add_js_file(
+        "figures.js", loading_method="defer", priority=900
+    )  # announces the figures that thumbnails.js waits for
     app.add_css_file("figures.css", priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -13,7 +13,7 @@ METHOD_NAMES = {
     "simclr": "SimCLR",
 }
 METHOD_COLOURS = dict(zip(METHOD_NAMES, (ACCENTS[3], ACCENTS[1], NEUTRAL, ACCENTS[0]), strict=True))
-POST_NAMES = {"none": "no post-processing", "whitening": "whitening", "tvn": "TVN"}
+POST_NAMES = {"none": "raw", "standardised": "z-score", "whitening": "whitening", "tvn": "TVN"}
 METRICS = {"nsc": "NSC", "nscb": "NSCB", "drop": "drop"}
 
 
@@ -154,7 +154,7 @@ def score_slope(scores):
     plotly.graph_objects.Figure
     """
     mean = over_seeds(scores)
-    dashes = dict(zip(POST_NAMES, ("solid", "dash", "dot"), strict=True))
+    dashes = dict(zip(POST_NAMES, ("solid", "dashdot", "dash", "dot"), strict=True))
     figure = go.Figure()
     for i, name in enumerate(_row_names(mean)):
         row = mean.iloc[i]
@@ -179,22 +179,19 @@ def score_slope(scores):
     return figure
 
 
-def confusion(neighbours):
+def confusion(counts):
     """How often treatments of one mechanism (rows) found a neighbour of another (columns).
 
     Parameters
     ----------
-    neighbours : DataFrame, one row per query
-        Columns `moa` and `neighbour_moa`.
+    counts : DataFrame, square, int
+        As `cellclr_lib.profiles.confusion` gives it.
 
     Returns
     -------
     plotly.graph_objects.Figure
     """
-    names = sorted(set(neighbours["moa"]) | set(neighbours["neighbour_moa"]))
-    counts = pd.crosstab(neighbours["moa"], neighbours["neighbour_moa"]).reindex(
-        index=names, columns=names, fill_value=0
-    )
+    names = list(counts.index)
     share = counts / counts.sum(axis=1).clip(lower=1).to_numpy()[:, None]
     figure = go.Figure(
         go.Heatmap(

@@ -13,7 +13,8 @@ CURVES = {
     "loss": "NT-Xent loss",
     "top1": "top-1: partner found among all views",
     "lr": "learning rate",
-    "replicate_retrieval": "replicate retrieval (wells)",
+    "retrieval": "replicate retrieval (higher is better)",
+    "week_from_dmso": "week told from DMSO wells (lower is better)",
 }
 
 
