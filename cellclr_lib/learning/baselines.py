@@ -17,13 +17,15 @@ __all__ = ["feature_names", "handmade_features", "pixel_pca", "untrained_encoder
 _BATCH = 64  # crops measured at a time
 
 
-def handmade_features(images, workers=None, progress=False):
+def handmade_features(images, channels=None, workers=None, progress=False):
     """Intensity, shape, texture, granularity, radial distribution and correlation of every crop.
 
     Parameters
     ----------
     images : (N, C, H, W) uint8, uint16 or float array
-        May be memory-mapped. Channel 0 shows the nuclei.
+        May be memory-mapped.
+    channels : sequence of C str, optional
+        Their names. The one named "dna" shows the nuclei; without names, or none of that name, the first.
     workers : int, optional
         Threads; the work is done outside the interpreter lock. Default: the processors this process may use.
     progress : bool
@@ -33,14 +35,23 @@ def handmade_features(images, workers=None, progress=False):
     -------
     (N, F) float32 array
         Columns as in ``feature_names(channels)``; the same for any number of workers.
+
+    Raises
+    ------
+    ValueError
+        If `images` is not (N, C, H, W), or there are not C names.
     """
     _check(images)
+    channels = list(range(images.shape[1]) if channels is None else channels)
+    if len(channels) != images.shape[1]:
+        raise ValueError(f"channels are {channels}, but images has {images.shape[1]}; expected one name each")
+    nuclei = channels.index("dna") if "dna" in channels else 0
     workers = workers or joblib.cpu_count()
     starts = range(0, len(images), _BATCH)
-    out = np.empty((len(images), len(feature_names(range(images.shape[1])))), dtype=np.float32)
+    out = np.empty((len(images), len(feature_names(channels))), dtype=np.float32)
 
     def measure(start):
-        out[start:start + _BATCH] = crop_features(np.asarray(images[start:start + _BATCH]))
+        out[start:start + _BATCH] = crop_features(np.asarray(images[start:start + _BATCH]), nuclei)
 
     with ThreadPoolExecutor(workers) as pool:
         for _ in tqdm(pool.map(measure, starts), total=len(starts), desc="hand-made", disable=not progress):

@@ -42,13 +42,15 @@ def feature_names(channels=("dna", "tubulin", "actin")):
     return names
 
 
-def crop_features(images):
+def crop_features(images, nuclei=0):
     """Measure a batch of crops.
 
     Parameters
     ----------
     images : (N, C, H, W) uint8, uint16 or float array
-        Channel 0 shows the nuclei; the cell to measure has its nucleus in the middle. No value is negative.
+        The cell to measure has its nucleus in the middle. No value is negative.
+    nuclei : int
+        Channel that shows the nuclei.
 
     Returns
     -------
@@ -56,7 +58,7 @@ def crop_features(images):
         Finite; columns as `feature_names` says. What is undefined (a correlation with a blank channel) is 0.
     """
     pixels = images.astype(np.float32)
-    nucleus, others = find_nucleus(pixels[:, 0])
+    nucleus, others = find_nucleus(pixels[:, nuclei])
     ring = (_slide(np.maximum, nucleus, 5) > nucleus) & (others == 0)
     columns = [_shape(nucleus, others)]
     for channel in range(images.shape[1]):

@@ -26,7 +26,7 @@ def interval(score, level=0.95, draws=10_000, seed=0):
     Returns
     -------
     (float, float)
-        Lower and upper end in [0, 1].
+        Lower and upper end in [0, 1]; NaN if the score has no query.
     """
     (correct, total), = _by_compound(score)
     weights = _draw_compounds(len(correct), draws, seed)
@@ -58,7 +58,7 @@ def permutation_null(meta, feats, metric=nsc, draws=1000, seed=0, **options):
     Returns
     -------
     (draws,) float array
-        Its mean is the chance level.
+        Its mean is the chance level; NaN if there is no query.
     """
     generator = np.random.default_rng(seed)
     pairs = metric(meta, feats, **options).neighbours
@@ -66,7 +66,7 @@ def permutation_null(meta, feats, metric=nsc, draws=1000, seed=0, **options):
     if known["compound"].duplicated().any():
         raise ValueError("a compound has different mechanisms at different doses; expected one for the shuffle")
     if not len(pairs):
-        raise ValueError("the score has no query, so there is nothing to shuffle")
+        return np.full(draws, np.nan)
     place = pd.Index(known["compound"])
     query, neighbour = place.get_indexer(pairs["compound"]), place.get_indexer(pairs["neighbour_compound"])
     moa = pd.factorize(known["moa"])[0]
@@ -77,8 +77,7 @@ def permutation_null(meta, feats, metric=nsc, draws=1000, seed=0, **options):
 def _by_compound(*scores):
     """For each score, correct and total queries per compound, over all compounds of all scores."""
     compounds = sorted(set().union(*(score.neighbours["compound"] for score in scores)))
-    if not compounds:
-        raise ValueError("the score has no query, so there is nothing to draw from")
+    compounds = compounds or ["none"]  # zero of zero queries: every ratio is NaN
     tables = [score.by("compound").reindex(compounds, fill_value=0) for score in scores]
     return [(table["correct"].to_numpy(dtype=float), table["total"].to_numpy(dtype=float)) for table in tables]
 
@@ -92,5 +91,8 @@ def _ratio(correct, total):
 
 
 def _ends(values, level):
-    low, high = np.nanquantile(values, [(1 - level) / 2, (1 + level) / 2])
+    values = values[~np.isnan(values)]
+    if not len(values):
+        return float("nan"), float("nan")
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)

@@ -23,6 +23,15 @@ def test_handmade_features_keep_the_order_for_any_number_of_workers(crops):
     np.testing.assert_allclose(handmade_features(crops[order]), one[order], rtol=1e-3, atol=1e-4)
 
 
+def test_the_channel_named_dna_shows_the_nuclei(crops):
+    shape = [i for i, name in enumerate(feature_names(("a", "b"))) if "Shape" in name]
+    turned = np.ascontiguousarray(crops[:, ::-1])
+    np.testing.assert_array_equal(handmade_features(turned, channels=("actin", "dna"))[:, shape],
+                                  handmade_features(crops, channels=("dna", "actin"))[:, shape])
+    with pytest.raises(ValueError, match="expected one name each"):
+        handmade_features(crops, channels=("dna",))
+
+
 def test_handmade_features_read_a_memory_map(crops, tmp_path):
     np.save(tmp_path / "images.npy", crops)
     mapped = np.load(tmp_path / "images.npy", mmap_mode="r")

@@ -39,10 +39,16 @@ def test_treatments_of_a_compound_fall_together():
     assert together[1] - together[0] > 2 * (apart[1] - apart[0])
 
 
-def test_certain_scores_have_no_width_and_empty_ones_no_interval():
+def test_certain_scores_have_no_width():
     assert interval(score_of({"a": [True], "b": [True, True]})) == (1.0, 1.0)
-    with pytest.raises(ValueError, match="no query"):
-        interval(score_of({}))
+
+
+def test_without_queries_all_is_nan(cells):
+    meta, feats = treatments(*wells(*cells))
+    score = nscb(meta.assign(batch="Week1"), feats)
+    assert np.isnan(interval(score)).all() and np.isnan(drop_interval(score, score)).all()
+    assert np.isnan(permutation_null(meta.assign(batch="Week1"), feats, nscb, draws=3)).all()
+    assert np.isnan(drop_interval(nsc(meta, feats), score)).all()
 
 
 def test_drop_interval_is_paired():
