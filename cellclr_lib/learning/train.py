@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 import pandas as pd
@@ -81,8 +81,10 @@ class TrainConfig:
                 raise ValueError(f"{name} is {value}; expected {low} or more")
         if not self.temperature > 0:
             raise ValueError(f"temperature is {self.temperature}; expected a positive number")
-        if self.optimizer not in ("adamw", "lars"):
-            raise ValueError(f"optimizer is {self.optimizer!r}; expected adamw or lars")
+        for name, kind in get_type_hints(type(self)).items():
+            value, choices = getattr(self, name), get_args(kind)
+            if get_origin(kind) is Literal and value not in choices:
+                raise ValueError(f"{name} is {value!r}; expected {', '.join(choices)}")
 
 
 @dataclass(frozen=True)
@@ -268,7 +270,7 @@ def _sampling_weights(store, control_weight):
     if control_weight == 1:
         return None
     weights = torch.ones(len(store), dtype=torch.float64)
-    weights[torch.from_numpy((store.table["compound"] == "DMSO").to_numpy())] = control_weight
+    weights[np.flatnonzero(store.table["compound"] == "DMSO")] = control_weight
     if not weights.any():
         raise ValueError(f"control_weight is 0, and {store.path} holds DMSO cells only; nothing is left to draw")
     return weights
