@@ -12,6 +12,7 @@ from scipy.ndimage import gaussian_filter
 REACH_PX = 110  # no patch is wider than this to each side
 PAD_PX = 150  # a canvas is wider than its field by this much to each side, so that no patch is cut
 ANGLES = 512  # an outline is a radius for each of so many directions
+STEP_PX = 1.2  # of a filament
 THETA = np.arange(ANGLES) * (2 * np.pi / ANGLES)
 
 _Y, _X = np.mgrid[-REACH_PX : REACH_PX + 1, -REACH_PX : REACH_PX + 1].astype(np.float32)
@@ -65,17 +66,18 @@ def texture(half: int, sigma: float, rng) -> np.ndarray:
     return _tile(sigma)[y : y + 2 * half + 1, x : x + 2 * half + 1]
 
 
-def filaments(half: int, y, x, heading, steps: int, wander: float, bend: float, rng) -> np.ndarray:
+def filaments(half: int, y, x, heading, steps: int, wander: float, bend: float, rng, turn=0.0) -> np.ndarray:
     """Points per pixel along random walks that start at (y, x) and turn by ``wander`` radians a step.
 
-    ``bend`` is the standard deviation of each walk's own constant turn. A step is 1.2 px.
+    Each walk also turns steadily, by ``turn`` radians a step on average and ``bend`` as standard deviation.
     """
     n, side = len(heading), 2 * half + 1
-    turn = rng.standard_normal((n, steps), np.float32) * np.float32(wander)
-    turn += rng.standard_normal((n, 1), np.float32) * np.float32(bend)
-    heading = np.asarray(heading, np.float32)[:, None] + np.cumsum(turn, 1)
-    rows = np.cumsum(np.sin(heading), 1) * np.float32(1.2) + np.asarray(y, np.float32)[:, None] + (half + 0.5)
-    columns = np.cumsum(np.cos(heading), 1) * np.float32(1.2) + np.asarray(x, np.float32)[:, None] + (half + 0.5)
+    turns = rng.standard_normal((n, steps), np.float32) * np.float32(wander)
+    turns += (rng.standard_normal(n, np.float32) * np.float32(bend) + turn).astype(np.float32)[:, None]
+    heading = np.asarray(heading, np.float32)[:, None] + np.cumsum(turns, 1)
+    step = np.float32(STEP_PX)
+    rows = np.cumsum(np.sin(heading), 1) * step + np.asarray(y, np.float32)[:, None] + (half + 0.5)
+    columns = np.cumsum(np.cos(heading), 1) * step + np.asarray(x, np.float32)[:, None] + (half + 0.5)
     kept = (rows >= 0) & (rows < side) & (columns >= 0) & (columns < side)
     spots = rows[kept].astype(np.int32) * side + columns[kept].astype(np.int32)
     return np.bincount(spots, minlength=side * side).reshape(side, side).astype(np.float32)

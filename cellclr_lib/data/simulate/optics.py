@@ -12,7 +12,7 @@ from cellclr_lib.data.simulate.config import SimulationConfig
 from cellclr_lib.data.simulate.layout import generator
 
 OFFSET = np.array([34.0, 34.0, 38.0])  # camera counts of an empty field: dark signal
-HAZE = np.array([8.0, 8.0, 10.0])  # light from medium and plastic, follows the illumination
+HAZE = np.array([6.0, 8.0, 10.0])  # light from medium and plastic, follows the illumination
 BLUR_PX = np.array([1.3, 1.1, 1.1])  # standard deviation of the point spread
 SCATTER = np.array([0.18, 0.12, 0.12])  # share of the light that arrives from what lies above and below
 READ_NOISE = 1.8  # camera counts

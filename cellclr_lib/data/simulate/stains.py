@@ -6,7 +6,18 @@ All levels are camera counts above background. Explained in chapter 1, the scree
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from cellclr_lib.data.simulate.brush import bumps, distance, ellipse, filaments, grid, polar, soft, texture, window
+from cellclr_lib.data.simulate.brush import (
+    STEP_PX,
+    bumps,
+    distance,
+    ellipse,
+    filaments,
+    grid,
+    polar,
+    soft,
+    texture,
+    window,
+)
 
 DNA, TUBULIN, ACTIN = 0, 1, 2
 ORDINARY_NUCLEUS_PX = 15.5  # radius
@@ -72,10 +83,11 @@ def tubulin(out: np.ndarray, cell, axis: float, half: int, mask: np.ndarray, dom
         image *= 1.0 - min(cell.vacuoles, 1.0) * holes
     if cell.bundles > 0.1:
         m = int(5 + 14 * min(cell.bundles, 1.0))
-        angle, reach = rng.uniform(0, 2 * np.pi, m), cell.nucleus_radius * rng.uniform(0.8, 1.5, m)
-        heading = angle + np.pi / 2 + rng.normal(0, 0.3, m)
-        ropes = filaments(half, *polar(angle, reach), heading, int(1.5 * steps), 0.03, 0.02, rng)
-        image += 4.5 * min(cell.bundles, 1.4) * gaussian_filter(ropes, 1.0) * np.sqrt(mask * body)
+        angle, reach = rng.uniform(0, 2 * np.pi, m), cell.nucleus_radius * rng.uniform(0.9, 1.6, m)
+        heading = angle + np.pi / 2 + rng.normal(0, 0.25, m)
+        around = rng.uniform(0.1, 1.0, m) * STEP_PX / reach  # bent around the nucleus, more or less
+        ropes = filaments(half, *polar(angle, reach), heading, int(1.5 * steps), 0.03, 0.012, rng, around)
+        image += 3.8 * min(cell.bundles, 1.4) * gaussian_filter(ropes, 1.0) * np.sqrt(mask * body)
     if cell.aggresome > 0.15:
         image += 1.2 * _aggresome(cell, half, rng) * mask
     out += cell.tubulin * image
