@@ -86,6 +86,8 @@ def _scale_bar(figure, x, y, length_px, shrink=1):
         showarrow=False,
         yanchor="bottom",
         font={"color": "white", "size": 11},
+        bgcolor="rgba(0,0,0,0.6)",
+        yshift=3,
     )
 
 

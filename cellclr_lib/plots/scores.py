@@ -239,7 +239,7 @@ def error_table(neighbours):
                 f"{r.neighbour_compound} {r.neighbour_concentration_um:g} µM" for r in wrong.itertuples()
             ],
             "its mechanism ": wrong["neighbour_moa"].to_numpy(),
-            "cosine": wrong["similarity"].round(3).to_numpy(),
+            "cosine": [f"{value:.3f}" for value in wrong["similarity"]],
         }
     )
 
@@ -274,15 +274,13 @@ def data_ladder(counts):
     return figure
 
 
-def admissible_neighbours(meta, compound=None):
+def admissible_neighbours(meta):
     """Which reference treatments NSC and NSCB leave to each query.
 
     Parameters
     ----------
     meta : DataFrame, one row per treatment
         Columns `compound concentration_um moa batch`, the last a tuple of weeks.
-    compound : str, optional
-        Show the rows of this compound only.
 
     Returns
     -------
@@ -292,49 +290,31 @@ def admissible_neighbours(meta, compound=None):
     weeks = [set(batch) for batch in meta["batch"]]
     same_week = np.array([[bool(a & b) for b in weeks] for a in weeks])
     same_compound = meta["compound"].to_numpy()[:, None] == meta["compound"].to_numpy()
-    # 0: allowed by both · 1: shares a week, allowed by NSC only · 2: same compound, allowed by neither
-    state = np.where(same_compound, 2, np.where(same_week, 1, 0))
     same_moa = meta["moa"].to_numpy()[:, None] == meta["moa"].to_numpy()
+    states = {
+        "both count it": "#009f81",
+        "NSC only: shares a week": "#ffc33b",
+        "neither: same compound": "#5a5a5a",
+    }
+    state = np.where(same_compound, 2, np.where(same_week, 1, 0))
     labels = [f"{r.compound} {r.concentration_um:g} µM" for r in meta.itertuples()]
-    queries = np.arange(len(meta)) if compound is None else np.flatnonzero(meta["compound"] == compound)
-    if not len(queries):
-        raise ValueError(f"no treatment of compound {compound!r}: it is not in meta['compound']")
-    colours = ["#009f81", "#ffc33b", "#5a5a5a"]
-    scale = [[edge, colour] for i, colour in enumerate(colours) for edge in (i / 3, (i + 1) / 3)]
-    text = np.where(same_moa[queries], "same mechanism", "other mechanism")
     figure = go.Figure(
         go.Heatmap(
-            z=state[queries],
+            z=state,
             x=labels,
-            y=[labels[q] for q in queries],
-            text=text,
+            y=labels,
+            text=np.where(same_moa, "same mechanism", "other mechanism"),
             zmin=0,
             zmax=2,
-            colorscale=scale,
+            colorscale=[[edge / 3, c] for i, c in enumerate(states.values()) for edge in (i, i + 1)],
             showscale=False,
             hovertemplate="query %{y}<br>reference %{x}<br>%{text}<extra></extra>",
         )
     )
-    for colour, name in zip(
-        colours, ("both count it", "NSC only (shares a week)", "neither (same compound)"), strict=True
-    ):
-        figure.add_scatter(
-            x=[None],
-            y=[None],
-            mode="markers",
-            name=name,
-            marker={"color": colour, "symbol": "square", "size": 12},
-        )
-    bare(
-        figure,
-        height=140 + (560 if compound is None else 26 * len(queries) + 60),
-        legend={"y": -0.05 if compound is None else -0.2},
-    )
-    figure.update_xaxes(showticklabels=False, title="references, sorted by mechanism", showgrid=False)
-    figure.update_yaxes(
-        showticklabels=compound is not None,
-        title=None if compound else "queries",
-        autorange="reversed",
-        showgrid=False,
-    )
+    for name, colour in states.items():
+        square = {"color": colour, "symbol": "square", "size": 12}
+        figure.add_scatter(x=[None], y=[None], mode="markers", name=name, marker=square)
+    bare(figure, height=700, legend={"y": -0.09})
+    figure.update_xaxes(showticklabels=False, ticks="", showgrid=False, title="references, by mechanism")
+    figure.update_yaxes(showticklabels=False, ticks="", showgrid=False, title="queries", autorange="reversed")
     return figure

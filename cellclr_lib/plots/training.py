@@ -34,7 +34,7 @@ def training_curves(history, baselines=None):
     """
     shown = [column for column in CURVES if column in history]
     rows = -(-len(shown) // 2)
-    figure = make_subplots(rows, 2, subplot_titles=[CURVES[c] for c in shown], vertical_spacing=0.22)
+    figure = make_subplots(rows, 2, subplot_titles=[CURVES[c] for c in shown], vertical_spacing=0.3 / rows)
     for i, column in enumerate(shown):
         row, col = i // 2 + 1, i % 2 + 1
         known = history[column].notna()
@@ -57,8 +57,9 @@ def training_curves(history, baselines=None):
                 col=col,
                 annotation={"text": name, "font": {"size": 11}},
             )
-        figure.update_xaxes(title="epoch", row=row, col=col)
-    bare(figure, height=280 * rows + 40)
+    bare(figure, height=230 * rows + 40)
+    figure.update_xaxes(tickformat="d", nticks=8)
+    figure.update_xaxes(title="epoch", row=rows)
     figure.update_annotations(font_size=13)
     return figure
 
