@@ -18,8 +18,8 @@ SIZES = {
     "dna": (265.0, 0.22),  # camera counts above background, of a nucleus of ordinary size
     "chromatin": (0.13, 0.25),  # contrast of the texture in the nucleus
     "cell_radius": (42.0, 0.18),  # px
-    "tubulin": (240.0, 0.34),  # camera counts
-    "actin": (275.0, 0.34),  # camera counts
+    "tubulin": (240.0, 0.24),  # camera counts
+    "actin": (275.0, 0.24),  # camera counts
 }
 # name: (DMSO value, spread between cells). Spreads and effects of these are added; nothing falls below 0.
 TRAITS = {

@@ -84,9 +84,9 @@ def tubulin(out: np.ndarray, cell, axis: float, half: int, mask: np.ndarray, dom
     if cell.bundles > 0.1:
         m = int(5 + 14 * min(cell.bundles, 1.0))
         angle, reach = rng.uniform(0, 2 * np.pi, m), cell.nucleus_radius * rng.uniform(0.9, 1.6, m)
-        heading = angle + np.pi / 2 + rng.normal(0, 0.25, m)
-        around = rng.uniform(0.1, 1.0, m) * STEP_PX / reach  # bent around the nucleus, more or less
-        ropes = filaments(half, *polar(angle, reach), heading, int(1.5 * steps), 0.03, 0.012, rng, around)
+        heading = angle + np.pi / 2 + rng.normal(0, 0.5, m)
+        around = rng.uniform(-0.3, 1.0, m) * STEP_PX / reach  # bent around the nucleus, more or less
+        ropes = filaments(half, *polar(angle, reach), heading, int(1.4 * steps), 0.05, 0.015, rng, around)
         image += 3.8 * min(cell.bundles, 1.4) * gaussian_filter(ropes, 1.0) * np.sqrt(mask * body)
     if cell.aggresome > 0.15:
         image += 1.2 * _aggresome(cell, half, rng) * mask
