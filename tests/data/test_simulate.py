@@ -106,16 +106,17 @@ def test_another_seed_gives_another_screen():
 def test_an_interrupted_screen_has_no_image_table_and_is_completed(screen, tmp_path, monkeypatch):
     calls = []
 
-    def stop(job, write=writing._write_field):
+    def stop(*job, write=writing._write_field):
         calls.append(job)
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return write(job)
+        return write(*job)
 
     monkeypatch.setattr(writing, "_write_field", stop)
     with pytest.raises(KeyboardInterrupt):
         simulate(TINY, tmp_path / "screen", progress=False)
     assert not (tmp_path / "screen" / writing.IMAGE_TABLE).exists()
+    (tmp_path / "screen" / f".half-written.tif.1{writing.PART}").write_bytes(b"killed here")
     monkeypatch.undo()
     assert digest(simulate(TINY, tmp_path / "screen", progress=False)) == digest(screen)
 

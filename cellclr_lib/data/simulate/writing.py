@@ -3,11 +3,10 @@
 import dataclasses
 import hashlib
 import logging
-import multiprocessing
 import os
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+import joblib
 import numpy as np
 import pandas as pd
 import tifffile
@@ -23,6 +22,7 @@ from cellclr_lib.data.simulate.population import populate
 log = logging.getLogger(__name__)
 IMAGE_TABLE, MOA_TABLE = "BBBC021_v1_image.csv", "BBBC021_v1_moa.csv"
 SETTINGS, TRUTH = "simulation.yaml", "truth.parquet"
+PART = ".part"  # ends the name of a file while it is written
 PLACEMENT = ["plate", "well", "site", "batch", "compound", "concentration_um", "moa", "role"]
 
 
@@ -30,7 +30,7 @@ def simulate(config: SimulationConfig, root: str | os.PathLike, progress: bool =
     """Write a simulated screen in BBBC021's layout.
 
     The image table is written last, so a screen that was interrupted cannot be read by mistake; calling again
-    with the same settings completes it, and calling again on a complete screen returns at once.
+    with the same settings writes it anew, and calling again on a complete screen returns at once.
 
     Parameters
     ----------
@@ -60,21 +60,11 @@ def simulate(config: SimulationConfig, root: str | os.PathLike, progress: bool =
     fields = layout.fields(config)
     for plate in fields["plate"].unique():
         (root / plate).mkdir(exist_ok=True)
-    jobs = [(config, root, field) for _, field in fields.iterrows()]
-    processes = config.processes or os.cpu_count() or 1
-    bar = tqdm(total=len(jobs), desc="simulate", unit="field", disable=not progress)
-    truth = []
-    with bar:
-        if processes == 1:
-            for job in jobs:
-                truth.append(_write_field(job))
-                bar.update()
-        else:
-            # "spawn" is safe whatever threads the caller runs; a worker starts in about a second.
-            with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
-                for cells in pool.map(_write_field, jobs, chunksize=4):
-                    truth.append(cells)
-                    bar.update()
+    for left_over in root.rglob(f"*{PART}"):
+        left_over.unlink()
+    workers = joblib.Parallel(n_jobs=config.processes or joblib.cpu_count(), return_as="generator", batch_size=4)
+    written = workers(joblib.delayed(_write_field)(config, root, field) for _, field in fields.iterrows())
+    truth = list(tqdm(written, total=len(fields), desc="simulate", unit="field", disable=not progress))
     _atomically(root / TRUTH, lambda path: pd.concat(truth, ignore_index=True).to_parquet(path, index=False))
     _atomically(root / MOA_TABLE, lambda path: layout.moa_table(fields).to_csv(path, index=False))
     _atomically(root / IMAGE_TABLE, lambda path: layout.image_table(fields).to_csv(path, index=False))
@@ -111,8 +101,7 @@ def _truth(cells: pd.DataFrame, field, focus_loss_px: float) -> pd.DataFrame:
     return truth
 
 
-def _write_field(job: tuple) -> pd.DataFrame:
-    config, root, field = job
+def _write_field(config: SimulationConfig, root: Path, field) -> pd.DataFrame:
     paths = [root / field.plate / getattr(field, stain) for stain, _ in layout.STAINS]
     image, truth = simulate_field(config, field)
     for path, channel in zip(paths, image, strict=True):
@@ -151,7 +140,7 @@ def _code_hash() -> str:
 
 def _atomically(path: Path, write) -> None:
     """Write beside, then rename: the file is there whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{PART}")
     try:
         write(temporary)
         os.replace(temporary, path)
