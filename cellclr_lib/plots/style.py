@@ -5,23 +5,23 @@ import os
 import plotly.io as pio
 from plotly.io.base_renderers import MimetypeRenderer
 
-# Twelve colours that stay apart under the three kinds of colour blindness (Krzywinski's 12-colour palette,
-# mk.bcgsc.ca/colorblind) and grey for the control. Related mechanisms do not share a hue on purpose: the
-# reader must tell neighbours on a map apart, and the markers differ in shape as well.
+# Grey for the control and twelve colours. They were moved apart from Krzywinski's colour-blind palette
+# (mk.bcgsc.ca/colorblind) until the closest two differed by 14 in CIEDE2000 for full colour vision and for the
+# three kinds of colour blindness alike, all of them visible on white and on black; markers differ in shape too.
 MOA_COLOURS = {
-    "DMSO": "#8c8c8c",
-    "Actin disruptors": "#e20134",
-    "Aurora kinase inhibitors": "#ffc33b",
-    "Cholesterol-lowering": "#ffb2fd",
-    "DNA damage": "#008df9",
-    "DNA replication": "#00c2f9",
-    "Eg5 inhibitors": "#8400cd",
-    "Epithelial": "#00fccf",
-    "Kinase inhibitors": "#a40122",
-    "Microtubule destabilizers": "#009f81",
-    "Microtubule stabilizers": "#ff6e3a",
-    "Protein degradation": "#ff5aaf",
-    "Protein synthesis": "#9f0162",
+    "DMSO": "#737373",
+    "Actin disruptors": "#9f000e",
+    "Aurora kinase inhibitors": "#c3d000",
+    "Cholesterol-lowering": "#bcd2df",
+    "DNA damage": "#006fff",
+    "DNA replication": "#01adfa",
+    "Eg5 inhibitors": "#3f06dc",
+    "Epithelial": "#00f3a6",
+    "Kinase inhibitors": "#604040",
+    "Microtubule destabilizers": "#089555",
+    "Microtubule stabilizers": "#fb3000",
+    "Protein degradation": "#ba89a3",
+    "Protein synthesis": "#930169",
 }
 _SYMBOLS = (
     "circle",
