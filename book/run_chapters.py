@@ -1,6 +1,7 @@
 """Run every chapter as a notebook with papermill, in the order of the table of contents.
 
-    python book/run_chapters.py --params book/smoke.yaml
+    python book/run_chapters.py                    # quick: the parameters of book/smoke.yaml
+    python book/run_chapters.py --params my.yaml   # yours
 
 leaves the executed notebooks and `times.csv` in `_build/papermill`. The parameter file holds one mapping per
 chapter (`fields_to_cells: {epochs: 1}`); every name is checked against the chapter's parameters cell before
@@ -84,7 +85,12 @@ def run(notebook, values, out, timeout_s):
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--params", type=Path, help="YAML file: chapter → parameter → value")
+    parser.add_argument(
+        "--params",
+        type=Path,
+        default=REPOSITORY / "book/smoke.yaml",
+        help="YAML file: chapter → parameter → value; default: book/smoke.yaml, a quick run",
+    )
     parser.add_argument(
         "--out", type=Path, default=REPOSITORY / "_build/papermill", help="folder of the results"
     )
@@ -96,7 +102,7 @@ def main(arguments=None):
     sources = options.out / "sources"
     sources.mkdir(parents=True, exist_ok=True)
     notebooks = {chapter.stem: to_notebook(chapter, sources) for chapter in chapters()}
-    parameters = yaml.safe_load(options.params.read_text()) if options.params else {}
+    parameters = yaml.safe_load(options.params.read_text()) or {}
     problems = check_parameters(parameters, notebooks)
     if problems:
         print("\n".join(problems), file=sys.stderr)
