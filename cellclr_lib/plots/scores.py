@@ -137,7 +137,7 @@ def score_intervals(scores, chance=None):
             figure.add_vline(x=100 * chance[metric], line={"dash": "dot", "color": colour, "width": 1})
     bare(figure, height=110 + 46 * len(mean))
     figure.update_yaxes(tickvals=np.arange(len(mean))[::-1], ticktext=rows, zeroline=False)
-    figure.update_xaxes(title="treatments whose nearest neighbour shares their mechanism, %", range=[0, 101])
+    figure.update_xaxes(title="treatments answered right, %", range=[0, 101])
     return figure
 
 
@@ -175,7 +175,7 @@ def score_slope(scores):
         )
     bare(figure, height=520)
     figure.update_xaxes(tickvals=[0, 1], ticktext=["NSC", "NSCB"], range=[-0.25, 1.25], zeroline=False)
-    figure.update_yaxes(title="correct, %", rangemode="tozero")
+    figure.update_yaxes(title="answered right, %", rangemode="tozero")
     return figure
 
 
