@@ -7,7 +7,7 @@ READY := .venv/.ready-$(shell cat pyproject.toml constraints.txt | sha256sum | c
 # Say at the end what was made, where, and how long it took.
 SAY = $(PY) -c 'import sys, time; m = (time.time() - float(sys.argv[1])) / 60; print(f"\n{sys.argv[2]} ({m:.1f} min)")' $$start
 
-.PHONY: book test pages papermill sweep lab serve setup clean
+.PHONY: book test pages papermill sweep bench lab serve setup clean
 setup: $(READY)
 
 $(READY):
@@ -34,6 +34,9 @@ papermill: $(READY)
 
 sweep: $(READY)
 	$(PY) tuning/sweep.py
+
+bench: $(READY)
+	@start=$$(date +%s); $(PY) benchmarks/headline.py && $(SAY) "measured: book/results/headline.csv, and the table in README.md"
 
 lab: $(READY)
 	$(PY) -m jupyterlab --notebook-dir=book

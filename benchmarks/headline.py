@@ -8,19 +8,29 @@ what the cache holds is not made again.
 import argparse
 import sys
 import time
-from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
 import provenance
 
 from cellclr_lib import artifacts
+from cellclr_lib.config import to_dict
 from cellclr_lib.data import CropConfig, SimulationConfig
 from cellclr_lib.learning import TrainConfig
 from cellclr_lib.profiles import batch_predictability, replicate_retrieval, report, wells
 from cellclr_lib.profiles.report import postprocess
 
-RESULTS = Path(__file__).resolve().parent.parent / "book" / "results" / "headline.csv"
+REPOSITORY = Path(__file__).resolve().parent.parent
+RESULTS = REPOSITORY / "book" / "results" / "headline.csv"
+BEGIN, END = "<!-- headline: made by `python benchmarks/headline.py`, do not edit -->", "<!-- end of headline -->"
+NAMES = {
+    "pixel_pca": "pixel PCA",
+    "handmade": "hand-made features",
+    "untrained": "untrained encoder",
+    "simclr": "**SimCLR**",
+}
+SCORES = ("nsc", "nscb", "drop")
+POSTS = {"none": "none", "standardised": "z-score", "whitening": "z-score, whitening", "tvn": "z-score, TVN"}
 
 
 def main(arguments=None):
@@ -53,11 +63,34 @@ def main(arguments=None):
         data="the default simulated screen",
         cells=len(meta),
         minutes=round((time.time() - start) / 60, 1),
-        simulation=asdict(SimulationConfig()),
-        cropping=asdict(CropConfig()),
-        training=asdict(TrainConfig()),
+        simulation=to_dict(SimulationConfig()),
+        cropping=to_dict(CropConfig()),
+        training=to_dict(TrainConfig()),
     )
+    if options.out == RESULTS:
+        readme = REPOSITORY / "README.md"
+        before, rest = readme.read_text().split(BEGIN)
+        readme.write_text(f"{before}{BEGIN}\n{markdown(pd.read_csv(RESULTS))}\n{END}{rest.split(END)[1]}")
     print(f"wrote {options.out}")
+
+
+def markdown(table):
+    """The results as the README shows them: percent, mean over seeds, mean ends of the 95 % intervals."""
+    lines = [
+        f"Default simulated screen, {table['seed'].nunique()} seeds: accuracy in percent, mean over seeds, and its "
+        "95 % interval over compounds.",
+        "",
+        f"| features | post-processing | NSC /{table['nsc_total'].iloc[0]} | NSCB /{table['nscb_total'].iloc[0]} "
+        "| drop | replicate retrieval |",
+        "|---|---|---|---|---|---|",
+    ]
+    means = table.groupby(["method", "post"], sort=False).mean()
+    for (method, post), row in (100 * means).iterrows():
+        cells = [f"{row[name]:.1f} [{row[name + '_low']:.0f}, {row[name + '_high']:.0f}]" for name in SCORES]
+        lines.append(f"| {NAMES[method]} | {POSTS[post]} | {' | '.join(cells)} | {row['retrieval']:.1f} |")
+    chance = 100 * table[["nsc_chance", "nscb_chance"]].mean()
+    lines.append(f"| chance | | {chance['nsc_chance']:.1f} | {chance['nscb_chance']:.1f} | | |")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":
