@@ -23,7 +23,7 @@ class SimulationConfig:
     area_per_cell_px2: float = 5500.0  # field area per cell in DMSO wells; toxic treatments hold fewer
     processes: int | None = None  # worker processes; None takes every core; changes no byte of the result
     # --- difficulty: the biology
-    phenotype_strength: float = 1.3  # how far a mechanism moves a fully responding cell from DMSO
+    phenotype_strength: float = 1.25  # how far a mechanism moves a fully responding cell from DMSO
     compound_deviation: float = 0.20  # how far compounds of one mechanism differ from one another
     responding: float = 0.85  # fraction of cells that respond at full dose
     cell_variation: float = 1.0  # cell-to-cell spread of every property, in units of the modelled spread

@@ -15,6 +15,11 @@ OFFSET = np.array([34.0, 34.0, 38.0])  # camera counts of an empty field: dark s
 HAZE = np.array([6.0, 8.0, 10.0])  # light from medium and plastic, follows the illumination
 BLUR_PX = np.array([1.3, 1.1, 1.1])  # standard deviation of the point spread
 SCATTER = np.array([0.18, 0.12, 0.12])  # share of the light that arrives from what lies above and below
+# Spread of the log gain between weeks, plates of a week and wells of a plate, from real crops and fields.
+GAIN_WEEK = np.array([0.22, 0.33, 0.24])
+GAIN_PLATE = np.array([0.18, 0.10, 0.13])
+GAIN_WELL = np.array([0.14, 0.08, 0.10])
+VIGNETTE = 0.24  # of the light is lost in the corners
 READ_NOISE = 1.8  # camera counts
 COUNTS_PER_SHOT = 0.045  # variance of the shot noise per camera count of light
 FULL_SCALE = 4095  # 12-bit camera; files hold counts times 16
@@ -37,14 +42,13 @@ def optics(config: SimulationConfig, week: int, plate: str, well: str) -> Optics
     by_week, by_plate = generator(config, "week optics", week), generator(config, "plate optics", plate)
     by_well = generator(config, "well optics", plate, well)
     w, p, s = config.week_effect, config.plate_effect, config.well_effect
-    spread = np.array([0.22, 0.33, 0.24])  # of log gain between weeks, measured on real crops
-    gain = np.exp(w * spread * by_week.normal(size=3) + p * 0.5 * spread * by_plate.normal(size=3)
-                  + s * 0.3 * spread * by_well.normal(size=3))
+    gain = np.exp(w * GAIN_WEEK * by_week.normal(size=3) + p * GAIN_PLATE * by_plate.normal(size=3)
+                  + s * GAIN_WELL * by_well.normal(size=3))
     offset = OFFSET + w * 3.0 * by_week.normal(size=3) + p * 1.0 * by_plate.normal(size=3)
     haze = HAZE * np.exp(w * 0.4 * by_week.normal(size=3) + p * 0.25 * by_plate.normal(size=3))
     blur = BLUR_PX * np.exp(w * 0.15 * by_week.normal(size=3) + p * 0.12 * by_plate.normal(size=3)
-                            + s * 0.10 * by_well.normal())
-    vignette = 0.18 * np.exp(w * 0.4 * by_week.normal())
+                            + s * 0.15 * by_well.normal())
+    vignette = VIGNETTE * np.exp(w * 0.4 * by_week.normal())
     centre = w * 0.25 * by_week.normal(size=2) + p * 0.1 * by_plate.normal(size=2)
     return Optics(gain, offset, haze, np.clip(blur, 0.7, 3.0), min(vignette, 0.5), centre)
 

@@ -15,12 +15,14 @@ from cellclr_lib.data.simulate.layout import generator, treatments
 # name: (DMSO value, spread between cells). Spreads of these are relative; effects below multiply.
 SIZES = {
     "nucleus_radius": (16.5, 0.12),  # px
-    "dna": (265.0, 0.22),  # camera counts above background, of a nucleus of ordinary size
+    "dna": (265.0, 0.16),  # camera counts above background, of a nucleus of ordinary size
     "chromatin": (0.13, 0.25),  # contrast of the texture in the nucleus
     "cell_radius": (42.0, 0.18),  # px
-    "tubulin": (240.0, 0.24),  # camera counts
-    "actin": (275.0, 0.24),  # camera counts
+    "tubulin": (240.0, 0.14),  # camera counts
+    "actin": (275.0, 0.16),  # camera counts
 }
+STAINED = ("dna", "tubulin", "actin")
+STAIN_SPREAD = 0.14  # of a factor that a cell's stains share; with the rest, spreads and correlations as measured
 # name: (DMSO value, spread between cells). Spreads and effects of these are added; nothing falls below 0.
 TRAITS = {
     "nucleus_elongation": (0.30, 0.14),
@@ -61,37 +63,38 @@ MECHANISMS = {
         nucleus_radius=1.55, dna=1.15, lobes=0.15, fragmented=0.1, binucleate=0.1, cell_radius=1.4, tubulin=0.95,
         fibres=0.1, actin=0.8, mitotic=-0.05, nucleoli=0.1, density=0.65),
     "Cholesterol-lowering": dict(
-        elongation=0.8, cell_radius=0.8, spikes=0.35, nucleus_radius=0.88, tubulin=1.15, stress_fibres=-0.2,
+        elongation=0.8, cell_radius=0.8, spikes=0.35, nucleus_radius=0.88, tubulin=1.05, stress_fibres=-0.2,
         cortex=0.15, rounded=0.2, perinuclear=0.2, dead=0.02, density=0.75),
     "DNA damage": dict(
-        nucleus_radius=1.28, chromatin=0.75, cell_radius=1.25, mitotic=-0.04, nucleoli=0.1, stress_fibres=0.1,
+        nucleus_radius=1.32, chromatin=0.75, cell_radius=1.25, mitotic=-0.04, nucleoli=0.1, stress_fibres=0.1,
         actin=0.92, density=0.65),
     "DNA replication": dict(
-        nucleus_radius=1.15, chromatin=0.65, nucleoli=0.25, cell_radius=1.1, mitotic=-0.045, tubulin=0.85,
-        dna=0.88, nucleus_elongation=-0.08, density=0.68),
+        nucleus_radius=1.15, chromatin=0.65, nucleoli=0.25, cell_radius=1.1, mitotic=-0.045, tubulin=0.92,
+        dna=0.9, nucleus_elongation=-0.08, density=0.68),
     "Eg5 inhibitors": dict(
         mitotic=0.5, monopolar=1.0, fragmented=0.08, rounded=0.12, actin=1.15, dead=0.03, density=0.68),
     "Epithelial": dict(
         islands=0.35, cell_radius=0.88, junctions=0.6, cortex=0.2, elongation=-0.15, spikes=-0.2,
-        stress_fibres=-0.25, nucleus_radius=0.88, chromatin=1.25, density=1.2),
+        stress_fibres=-0.25, nucleus_radius=0.88, nucleus_elongation=0.15, chromatin=1.25, density=1.2),
     "Kinase inhibitors": dict(
-        cell_radius=1.08, stress_fibres=-0.15, elongation=0.12, tubulin=0.85, junctions=-0.12,
+        cell_radius=1.08, stress_fibres=-0.15, elongation=0.12, tubulin=0.92, junctions=-0.12,
         nucleus_elongation=0.08, cortex=-0.1, density=0.85),
     "Microtubule destabilizers": dict(
-        fibres=-0.5, vacuoles=0.5, perinuclear=-0.2, tubulin=0.85, fragmented=0.4, mitotic=0.15, scattered=0.8,
-        elongation=-0.15, actin=1.25, stress_fibres=0.2, rounded=0.15, density=0.65),
+        fibres=-0.5, vacuoles=0.5, perinuclear=-0.2, tubulin=0.9, fragmented=0.4, mitotic=0.15, scattered=0.8,
+        elongation=-0.15, actin=1.12, stress_fibres=0.2, rounded=0.15, density=0.65),
     "Microtubule stabilizers": dict(
-        bundles=0.9, tubulin=2.0, fibres=0.15, radial=-0.2, fragmented=0.5, mitotic=0.18, scattered=0.8,
+        bundles=0.9, tubulin=1.75, fibres=0.15, radial=-0.2, fragmented=0.5, mitotic=0.18, scattered=0.8,
         speckles=0.1, rounded=0.1, density=0.65),
     "Protein degradation": dict(
         aggresome=0.8, perinuclear=0.35, nucleus_radius=0.9, lobes=0.08, cell_radius=0.82, elongation=0.12,
-        rounded=0.2, actin=1.2, tubulin=1.1, dead=0.05, density=0.7),
+        rounded=0.2, actin=1.1, tubulin=1.05, dead=0.05, density=0.7),
     "Protein synthesis": dict(
-        nucleoli=-0.2, chromatin=0.85, tubulin=0.75, actin=0.85, cell_radius=0.92, nucleus_radius=0.93,
-        fibres=-0.15, mitotic=-0.04, perinuclear=0.1, density=0.7),
+        nucleoli=-0.22, chromatin=0.75, tubulin=0.85, actin=0.92, cell_radius=0.92, nucleus_radius=0.92,
+        nucleus_elongation=-0.14, fibres=-0.15, mitotic=-0.04, perinuclear=0.1, density=0.7),
 }
 # How much a compound of deviation 1 may change a property that its mechanism leaves alone.
-STRAY = {**dict.fromkeys(SIZES, 0.25), **dict.fromkeys(TRAITS, 0.30), **dict.fromkeys(SHARES, 0.12)}
+STRAY = dict.fromkeys(SIZES, 0.25) | dict.fromkeys(STAINED, 0.5)
+STRAY |= dict.fromkeys(TRAITS, 0.30) | dict.fromkeys(SHARES, 0.12)
 
 
 def dose_response(config: SimulationConfig, compound: str, concentration_um: float) -> float:
@@ -169,8 +172,9 @@ def looks(config: SimulationConfig, effects: dict[str, float], cultured: dict[st
     responds = rng.random(n) < config.responding
     strength = np.where(responds, rng.lognormal(0.0, 0.25 * config.cell_variation, n), 0.1)
     table = {"strength": strength * effects["response"]}
+    shared = rng.normal(0.0, STAIN_SPREAD * config.cell_variation, n)
     for name, (usual, spread) in SIZES.items():
-        noise = rng.normal(0.0, spread * config.cell_variation, n)
+        noise = rng.normal(0.0, spread * config.cell_variation, n) + shared * (name in STAINED)
         most = 0.7 if name.endswith("radius") else 1.2  # no cell is larger than twice or smaller than half
         shift = strength * effects[name] + cultured[name] + noise
         table[name] = usual * np.exp(np.clip(shift, -most, most))
