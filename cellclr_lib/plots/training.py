@@ -11,10 +11,10 @@ from .style import ACCENTS, MOA_COLOURS, MOA_SYMBOLS, NEUTRAL, bare, moa_colour
 # Title and direction of the columns of a history that are worth a panel.
 CURVES = {
     "loss": "NT-Xent loss",
-    "top1": "top-1: partner found among all views",
+    "top1": "top-1 of the quiz",
     "lr": "learning rate",
-    "retrieval": "replicate retrieval (higher is better)",
-    "week_from_dmso": "week told from DMSO wells (lower is better)",
+    "retrieval": "replicate retrieval ↑",
+    "week_from_dmso": "week told from DMSO ↓",
 }
 
 
