@@ -37,8 +37,18 @@ CENTRAL = 0.90  # share of the draws between which the real score must lie
 # Real crops are not all centred: half lie within 2 px of their nucleus, the others 10 px off or so (measured).
 STRAY_SHARE, STRAY_PX, JITTER_PX = 0.45, 8.0, 1.3
 METHODS = ("handmade", "untrained")
-DIFFICULTY = ("area_per_cell_px2", "phenotype_strength", "compound_deviation", "responding", "cell_variation",
-              "week_effect", "plate_effect", "well_effect", "out_of_focus", "debris")
+DIFFICULTY = (
+    "area_per_cell_px2",
+    "phenotype_strength",
+    "compound_deviation",
+    "responding",
+    "cell_variation",
+    "week_effect",
+    "plate_effect",
+    "well_effect",
+    "out_of_focus",
+    "debris",
+)
 
 
 def real_crops(folder):
@@ -144,8 +154,14 @@ def verdict(table):
             real = int(rows.loc[rows["draw"] == "real", score].iloc[0])
             drawn = rows.loc[rows["draw"] != "real", score]
             low, median, high = np.percentile(drawn, (tail, 50, 100 - tail))
-            out[method][score] = dict(real=real, total=total, low=float(low), median=float(median),
-                                      high=float(high), within=bool(low <= real <= high))
+            out[method][score] = dict(
+                real=real,
+                total=total,
+                low=float(low),
+                median=float(median),
+                high=float(high),
+                within=bool(low <= real <= high),
+            )
     return out
 
 
@@ -172,8 +188,8 @@ def main():
         "scores": found,
         "holds": all(score["within"] for method in found.values() for score in method.values()),
         "steps": f"crops of {CROP_PX} px, as many per well as in the real sample, taxol 0.3 uM in its dose series "
-                 f"only; 8 bits between percentiles {LOW_PERCENTILE} and {HIGH_PERCENTILE} of each plate and "
-                 "channel; mean per well; z-score over all wells; median per treatment; strict protocol",
+        f"only; 8 bits between percentiles {LOW_PERCENTILE} and {HIGH_PERCENTILE} of each plate and "
+        "channel; mean per well; z-score over all wells; median per treatment; strict protocol",
     }
     record = provenance(**record)
     options.out.mkdir(parents=True, exist_ok=True)

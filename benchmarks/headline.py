@@ -75,10 +75,10 @@ def main(arguments=None):
 
 
 def markdown(table):
-    """The results as the README shows them: percent, mean over seeds, mean ends of the 95 % intervals."""
+    """The results as the README shows them: means over seeds of scores and interval ends, in percent."""
     lines = [
-        f"Default simulated screen, {table['seed'].nunique()} seeds: accuracy in percent, mean over seeds, and its "
-        "95 % interval over compounds.",
+        f"Default simulated screen, {table['seed'].nunique()} seeds: accuracy in percent, mean over seeds, with "
+        "its 95 % interval over compounds.",
         "",
         f"| features | post-processing | NSC /{table['nsc_total'].iloc[0]} | NSCB /{table['nscb_total'].iloc[0]} "
         "| drop | replicate retrieval |",

@@ -109,8 +109,10 @@ def _numbers(table, column, path):
     values = pd.to_numeric(table[column], errors="coerce")
     bad = ~(np.isfinite(values) & (values >= 0))
     if bad.any():
-        raise ValueError(f"{path}: {column} is {table.loc[bad, column].iloc[0]!r} in {_lines(bad)}; "
-                         "expected a number that is not negative")
+        raise ValueError(
+            f"{path}: {column} is {table.loc[bad, column].iloc[0]!r} in {_lines(bad)}; "
+            "expected a number that is not negative"
+        )
     return round_concentration(values)
 
 
@@ -173,8 +175,10 @@ def _in_dose_series(table, compound, dose):
     place = wells["well"].str.extract(r"^([A-Za-z]+)(\d+)$")
     if place.isna().any(axis=None):
         odd = wells["well"][place[0].isna()].iloc[0]
-        raise ValueError(f"a well of {compound}, the positive control, is named {odd!r}; expected row and "
-                         "column (D05), or positive_control=None")
+        raise ValueError(
+            f"a well of {compound}, the positive control, is named {odd!r}; expected row and "
+            "column (D05), or positive_control=None"
+        )
     steps = set()
     for (plate, _), row in wells.groupby([wells["plate"], place[0]]):
         column = place[1].loc[row.index].astype(int)

@@ -53,6 +53,7 @@ def parser():
     command = _command(commands, "simulate", _simulate, "write a simulated screen in BBBC021's layout")
     command.add_argument("screen", type=Path, help="folder to write")
     command.add_argument("--size", choices=["default", "smoke", "full_size"], default="default", help="how large")
+    command.add_argument("--jobs", type=int, help="worker processes (default: one per processor)")
     _settings(command, "SimulationConfig")
 
     command = _command(commands, "crop", _crop, "cut the cells of a screen into a store")
@@ -122,7 +123,7 @@ def _simulate(options):
     from cellclr_lib.data import Screen, SimulationConfig, simulate
 
     base = SimulationConfig() if options.size == "default" else getattr(SimulationConfig, options.size)()
-    return f"simulated: {Screen(simulate(_configured(base, options), options.screen))}"
+    return f"simulated: {Screen(simulate(_configured(base, options), options.screen, jobs=options.jobs))}"
 
 
 def _crop(options):

@@ -107,9 +107,9 @@ def test_comments_and_docstrings_do_not_change_a_key(tmp_path):
     code = tmp_path / "code.py"
     keys = []
     for text in (
-        'def f(x):\n    return x + 1\n',
+        "def f(x):\n    return x + 1\n",
         '"""About."""\ndef f(x):\n    """Say it."""\n    # why\n    return (x + 1)\n',
-        'def f(x):\n    return x + 2\n',
+        "def f(x):\n    return x + 2\n",
     ):
         code.write_text(text)
         keys.append(configs.key("something", code=[code]))

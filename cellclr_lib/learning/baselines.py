@@ -51,7 +51,7 @@ def handmade_features(images, channels=None, workers=None, progress=False):
     out = np.empty((len(images), len(feature_names(channels))), dtype=np.float32)
 
     def measure(start):
-        out[start:start + _BATCH] = crop_features(np.asarray(images[start:start + _BATCH]), nuclei)
+        out[start : start + _BATCH] = crop_features(np.asarray(images[start : start + _BATCH]), nuclei)
 
     with ThreadPoolExecutor(workers) as pool:
         for _ in tqdm(pool.map(measure, starts), total=len(starts), desc="hand-made", disable=not progress):
@@ -80,7 +80,7 @@ def pixel_pca(images, n_components=50, seed=0, side_px=16, fit_on=10_000):
     """
     _check(images)
     step = max(1, round(min(images.shape[2:]) / side_px))
-    small = np.concatenate([_shrunk(images[i:i + 1024], step) for i in range(0, len(images), 1024)])
+    small = np.concatenate([_shrunk(images[i : i + 1024], step) for i in range(0, len(images), 1024)])
     generator = np.random.default_rng(seed)
     chosen = np.sort(generator.permutation(len(small))[:fit_on])
     pca = PCA(min(n_components, *small[chosen].shape), svd_solver="covariance_eigh")
@@ -132,5 +132,5 @@ def _shrunk(images, step):
     """Means of `step` × `step` squares, as (N, pixels) float32; a remainder at the border is cut off."""
     n, channels, height, width = images.shape
     rows, columns = height // step, width // step
-    squares = images[:, :, :rows * step, :columns * step].reshape(n, channels, rows, step, columns, step)
+    squares = images[:, :, : rows * step, : columns * step].reshape(n, channels, rows, step, columns, step)
     return squares.mean(axis=(3, 5), dtype=np.float32).reshape(n, -1)

@@ -12,32 +12,48 @@ import numpy as np
 from scipy import ndimage
 
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
-RINGS = 6                         # annuli of equal width from the centre to the border of the crop
+RINGS = 6  # annuli of equal width from the centre to the border of the crop
 ZERNIKE = [(n, m) for n in range(2, 7) for m in range(n % 2, n + 1, 2)]
-LEVELS = 16                       # grey levels of the co-occurrence matrices
-OFFSETS_PX = (1, 3, 6)            # distances of the paired pixels
-OPENINGS_PX = (1, 2, 4, 7, 11)    # half widths of the squares that sift by size
-DIRECTIONS = 32                   # in which the width of a nucleus is taken
+LEVELS = 16  # grey levels of the co-occurrence matrices
+OFFSETS_PX = (1, 3, 6)  # distances of the paired pixels
+OPENINGS_PX = (1, 2, 4, 7, 11)  # half widths of the squares that sift by size
+DIRECTIONS = 32  # in which the width of a nucleus is taken
 
 _TEXTURE = ("contrast", "dissimilarity", "homogeneity", "energy", "correlation", "entropy")
-_SHAPE = ("area", "major", "minor", "eccentricity", "perimeter", "form_factor", "solidity", "width_max",
-          "width_min", "width_cv", "skewness", "off_centre", "other_objects", "other_area")
+_SHAPE = (
+    "area",
+    "major",
+    "minor",
+    "eccentricity",
+    "perimeter",
+    "form_factor",
+    "solidity",
+    "width_max",
+    "width_min",
+    "width_cv",
+    "skewness",
+    "off_centre",
+    "other_objects",
+    "other_area",
+)
 
 
 def feature_names(channels=("dna", "tubulin", "actin")):
     """Names of the columns of `crop_features`, ``Nuclei_`` or ``Cells_`` first as in CellProfiler."""
     names = [f"Nuclei_Shape_{name}" for name in _SHAPE]
     for channel in channels:
-        names += [f"Cells_Intensity_{name}_{channel}"
-                  for name in [f"q{100 * q:g}" for q in QUANTILES] + ["mean", "std", "skewness", "kurtosis"]]
+        names += [
+            f"Cells_Intensity_{name}_{channel}"
+            for name in [f"q{100 * q:g}" for q in QUANTILES] + ["mean", "std", "skewness", "kurtosis"]
+        ]
         names += [f"Nuclei_Intensity_{name}_{channel}" for name in ("mean", "std", "ratio", "ratio_ring", "share")]
         names += [f"Cells_Radial_{kind}{ring}_{channel}" for kind in ("mean", "cv") for ring in range(RINGS)]
         names += [f"Cells_Zernike_{n}_{m}_{channel}" for n, m in ZERNIKE]
         names += [f"Cells_Texture_{name}_{px}_{channel}" for px in OFFSETS_PX for name in _TEXTURE]
         names += [f"Cells_Granularity_{px}_{channel}" for px in OPENINGS_PX]
-        names += [f"Cells_Detail_{2 ** k}_{channel}" for k in range(4)]
+        names += [f"Cells_Detail_{2**k}_{channel}" for k in range(4)]
     for i, first in enumerate(channels):
-        for second in channels[i + 1:]:
+        for second in channels[i + 1 :]:
             names += [f"{part}_Correlation_{first}_{second}" for part in ("Cells", "Nuclei", "Detail")]
     return names
 
@@ -64,15 +80,26 @@ def crop_features(images, nuclei=0):
     for channel in range(images.shape[1]):
         x = pixels[:, channel]
         quantiles, low, high = _quantiles(images[:, channel])
-        columns += [quantiles, _moments(x), _nuclear(x, nucleus, ring), _radial(x - low), _zernike(x - low),
-                    _texture(x, low, high), _granularity(images[:, channel], low), _details(x)]
+        columns += [
+            quantiles,
+            _moments(x),
+            _nuclear(x, nucleus, ring),
+            _radial(x - low),
+            _zernike(x - low),
+            _texture(x, low, high),
+            _granularity(images[:, channel], low),
+            _details(x),
+        ]
     flat = pixels.reshape(*pixels.shape[:2], -1)
     fine = (pixels - _box(pixels, 2)).reshape(flat.shape)
     inside = nucleus.reshape(len(nucleus), -1)
     for i in range(images.shape[1]):
         for j in range(i + 1, images.shape[1]):
-            columns += [_correlation(flat[:, i], flat[:, j]), _correlation(flat[:, i], flat[:, j], inside),
-                        _correlation(fine[:, i], fine[:, j])]
+            columns += [
+                _correlation(flat[:, i], flat[:, j]),
+                _correlation(flat[:, i], flat[:, j], inside),
+                _correlation(fine[:, i], fine[:, j]),
+            ]
     return np.concatenate([c.reshape(len(images), -1) for c in columns], axis=1).astype(np.float32)
 
 
@@ -129,7 +156,7 @@ def _shape(nucleus, others):
 
     y, x = row - mean(row)[image], column - mean(column)[image]
     yy, xx, xy = mean(y * y) + 1 / 12, mean(x * x) + 1 / 12, mean(x * y)
-    root = np.sqrt((yy - xx) ** 2 + 4 * xy ** 2)
+    root = np.sqrt((yy - xx) ** 2 + 4 * xy**2)
     major, minor = np.sqrt(8 * (yy + xx + root)), np.sqrt(8 * np.maximum(yy + xx - root, 0))
     off_centre = np.hypot(mean(row) - (height - 1) / 2, mean(column) - (width - 1) / 2) * (area > 0)
     skewness = _divide(np.hypot(mean(x * (x * x + y * y)), mean(y * (x * x + y * y))), (yy + xx) ** 1.5)
@@ -154,13 +181,26 @@ def _shape(nucleus, others):
     step = 2 * np.pi / DIRECTIONS
     side = (np.roll(reach, 1, axis=1) + np.roll(reach, -1, axis=1) - 2 * reach * math.cos(step)) / math.sin(step)
     convex = (reach * side).sum(axis=1) / 2  # area of the polygon of the tangents
-    widths = reach[:, :DIRECTIONS // 2] + reach[:, DIRECTIONS // 2:]
-    return np.stack([
-        np.log1p(area), np.log1p(major), np.log1p(minor), np.sqrt(1 - _divide(minor, major) ** 2),
-        np.log1p(perimeter), _divide(4 * np.pi * area, perimeter ** 2), _divide(area, convex),
-        np.log1p(widths.max(axis=1)), np.log1p(widths.min(axis=1)),
-        _divide(widths.std(axis=1), widths.mean(axis=1)), skewness, off_centre,
-        [len(np.unique(o[o > 0])) for o in others], (others > 0).mean(axis=(1, 2))], axis=1)
+    widths = reach[:, : DIRECTIONS // 2] + reach[:, DIRECTIONS // 2 :]
+    return np.stack(
+        [
+            np.log1p(area),
+            np.log1p(major),
+            np.log1p(minor),
+            np.sqrt(1 - _divide(minor, major) ** 2),
+            np.log1p(perimeter),
+            _divide(4 * np.pi * area, perimeter**2),
+            _divide(area, convex),
+            np.log1p(widths.max(axis=1)),
+            np.log1p(widths.min(axis=1)),
+            _divide(widths.std(axis=1), widths.mean(axis=1)),
+            skewness,
+            off_centre,
+            [len(np.unique(o[o > 0])) for o in others],
+            (others > 0).mean(axis=(1, 2)),
+        ],
+        axis=1,
+    )
 
 
 def _quantiles(x):
@@ -186,8 +226,16 @@ def _nuclear(x, nucleus, ring):
     inside, outside, around = mean(x, nucleus), mean(x, ~nucleus), mean(x, ring)
     std = np.sqrt(np.maximum(mean((x - inside[:, None, None]) ** 2, nucleus), 0))
     share = _divide((x * nucleus).sum(axis=(1, 2)), x.sum(axis=(1, 2)))
-    return np.stack([np.log1p(inside), np.log1p(std), np.log1p(inside) - np.log1p(outside),
-                     np.log1p(inside) - np.log1p(around), share], axis=1)
+    return np.stack(
+        [
+            np.log1p(inside),
+            np.log1p(std),
+            np.log1p(inside) - np.log1p(outside),
+            np.log1p(inside) - np.log1p(around),
+            share,
+        ],
+        axis=1,
+    )
 
 
 def _radial(x):
@@ -195,7 +243,7 @@ def _radial(x):
     rings = _ring_masks(x.shape[1:])
     flat = x.reshape(len(x), -1)
     mean, square = flat @ rings, (flat * flat) @ rings
-    std = np.sqrt(np.maximum(square - mean ** 2, 0))
+    std = np.sqrt(np.maximum(square - mean**2, 0))
     return np.concatenate([_divide(mean, flat.mean(axis=1, keepdims=True)), _divide(std, np.abs(mean))], axis=1)
 
 
@@ -203,7 +251,7 @@ def _zernike(x):
     """Moduli of the Zernike moments of orders 2 to 6, over the total: the rotation-invariant layout."""
     flat = np.maximum(x, 0).reshape(len(x), -1)
     parts = flat @ _zernike_basis(x.shape[1:])
-    real, imaginary = parts[:, :len(ZERNIKE)], parts[:, len(ZERNIKE):]
+    real, imaginary = parts[:, : len(ZERNIKE)], parts[:, len(ZERNIKE) :]
     return _divide(np.hypot(real, imaginary), flat.sum(axis=1, keepdims=True))
 
 
@@ -211,21 +259,30 @@ def _texture(x, low, high):
     """Haralick features of the co-occurrence of grey levels, over four directions (Haralick et al. 1973)."""
     n = len(x)
     level = np.clip(_divide((x - low) * LEVELS, high - low), 0, LEVELS - 1).astype(np.int32)
-    own = np.arange(n, dtype=np.int32)[:, None, None] * LEVELS ** 2
+    own = np.arange(n, dtype=np.int32)[:, None, None] * LEVELS**2
     i, j = np.indices((LEVELS, LEVELS)).reshape(2, -1)
-    weights = np.stack([(i - j) ** 2, abs(i - j), 1 / (1 + (i - j) ** 2), i * j, i, i ** 2], axis=1)
+    weights = np.stack([(i - j) ** 2, abs(i - j), 1 / (1 + (i - j) ** 2), i * j, i, i**2], axis=1)
     columns = []
     for d in OFFSETS_PX:
-        pairs = [(level[:, :, d:], level[:, :, :-d]), (level[:, d:], level[:, :-d]),
-                 (level[:, d:, d:], level[:, :-d, :-d]), (level[:, d:, :-d], level[:, :-d, d:])]
+        pairs = [
+            (level[:, :, d:], level[:, :, :-d]),
+            (level[:, d:], level[:, :-d]),
+            (level[:, d:, d:], level[:, :-d, :-d]),
+            (level[:, d:, :-d], level[:, :-d, d:]),
+        ]
         code = np.concatenate([(a * LEVELS + b + own).reshape(-1) for a, b in pairs])
-        counts = np.bincount(code, minlength=n * LEVELS ** 2).reshape(n, LEVELS, LEVELS)
+        counts = np.bincount(code, minlength=n * LEVELS**2).reshape(n, LEVELS, LEVELS)
         p = (counts + counts.transpose(0, 2, 1)).reshape(n, -1)
         p = p / p.sum(axis=1, keepdims=True)
         contrast, dissimilarity, homogeneity, product, mean, square = (p @ weights).T
-        columns += [np.log1p(contrast), dissimilarity, homogeneity, np.sqrt((p ** 2).sum(axis=1)),
-                    _divide(product - mean ** 2, square - mean ** 2),
-                    -(p * np.log(np.maximum(p, 1e-12))).sum(axis=1)]
+        columns += [
+            np.log1p(contrast),
+            dissimilarity,
+            homogeneity,
+            np.sqrt((p**2).sum(axis=1)),
+            _divide(product - mean**2, square - mean**2),
+            -(p * np.log(np.maximum(p, 1e-12))).sum(axis=1),
+        ]
     return np.stack(columns, axis=1)
 
 
@@ -241,7 +298,7 @@ def _details(x):
     total = x.var(axis=(1, 2))
     columns = []
     for _ in range(4):
-        x = x[:, :x.shape[1] // 2 * 2, :x.shape[2] // 2 * 2]
+        x = x[:, : x.shape[1] // 2 * 2, : x.shape[2] // 2 * 2]
         coarse = (x[:, ::2, ::2] + x[:, 1::2, ::2] + x[:, ::2, 1::2] + x[:, 1::2, 1::2]) / 4
         lost = np.maximum(x.var(axis=(1, 2)) - coarse.var(axis=(1, 2)), 0)
         columns.append(np.log1p(1000 * _divide(lost, total)))
@@ -297,8 +354,10 @@ def _zernike_basis(shape):
     waves = []
     for n, m in ZERNIKE:
         half = (n - m) // 2
-        polynomial = sum((-1) ** k * math.comb(n - k, k) * math.comb(n - 2 * k, half - k) * radius ** (n - 2 * k)
-                         for k in range(half + 1))
+        polynomial = sum(
+            (-1) ** k * math.comb(n - k, k) * math.comb(n - 2 * k, half - k) * radius ** (n - 2 * k)
+            for k in range(half + 1)
+        )
         waves.append(np.where(radius <= 1, polynomial, 0) * np.exp(1j * m * angle))
     waves = np.stack(waves).reshape(len(ZERNIKE), -1).T
     return np.concatenate([waves.real, waves.imag], axis=1).astype(np.float32)

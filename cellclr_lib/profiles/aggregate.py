@@ -33,13 +33,15 @@ def checked(meta, feats, columns=()):
     if not np.issubdtype(feats.dtype, np.floating):
         feats = feats.astype(np.float32)
     for start in range(0, len(feats), _BLOCK_ROWS):
-        block = feats[start:start + _BLOCK_ROWS]
+        block = feats[start : start + _BLOCK_ROWS]
         with np.errstate(invalid="ignore", over="ignore"):
             suspect = not np.isfinite(block.sum())  # a quick look that never misses
         if suspect and not (finite := np.isfinite(block)).all():
             row, column = np.argwhere(~finite)[0]
-            raise ValueError(f"feats[{start + row}, {column}] is {feats[start + row, column]}; expected finite "
-                             "numbers: drop the feature or the row")
+            raise ValueError(
+                f"feats[{start + row}, {column}] is {feats[start + row, column]}; expected finite "
+                "numbers: drop the feature or the row"
+            )
     return feats
 
 
@@ -87,8 +89,10 @@ def wells(meta, feats):
         differs &= ~(kept[column].isna().to_numpy() & out[column].isna().to_numpy()[code])
         if differs.any():
             cell = kept.iloc[np.flatnonzero(differs)[0]]
-            raise ValueError(f"the cells of plate {cell['plate']}, well {cell['well']} differ in {column!r}; "
-                             "expected one value per well")
+            raise ValueError(
+                f"the cells of plate {cell['plate']}, well {cell['well']} differ in {column!r}; "
+                "expected one value per well"
+            )
     return out, _segment_mean(feats, code, len(out))
 
 
@@ -218,9 +222,10 @@ def _segment_mean(feats, code, groups):
     order = np.argsort(code, kind="stable")
     total = np.zeros((groups, feats.shape[1]))
     for start in range(0, len(feats), _BLOCK_ROWS):
-        rows = order[start:start + _BLOCK_ROWS]
+        rows = order[start : start + _BLOCK_ROWS]
         first, last = code[rows[0]], code[rows[-1]] + 1
-        member = sparse.csr_array((np.ones(len(rows)), (code[rows] - first, np.arange(len(rows)))),
-                                  shape=(last - first, len(rows)))
+        member = sparse.csr_array(
+            (np.ones(len(rows)), (code[rows] - first, np.arange(len(rows)))), shape=(last - first, len(rows))
+        )
         total[first:last] += member @ np.asarray(feats[rows], dtype=float)
     return (total / np.bincount(code, minlength=groups)[:, None]).astype(feats.dtype)

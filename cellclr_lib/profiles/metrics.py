@@ -27,11 +27,11 @@ _SHOWN = "plate well compound concentration_um moa batch".split()
 class Score:
     """How many queries found a neighbour of their own kind."""
 
-    name: str                # "NSC", "NSCB", ...
-    protocol: str            # "strict" or "published"
+    name: str  # "NSC", "NSCB", ...
+    protocol: str  # "strict" or "published"
     neighbours: pd.DataFrame  # one row per query: its columns, neighbour_..., similarity, correct
-    chance: float            # expected accuracy if any admissible neighbour were equally likely
-    left_out: dict           # why queries are missing: reason or MoA -> number of queries
+    chance: float  # expected accuracy if any admissible neighbour were equally likely
+    left_out: dict  # why queries are missing: reason or MoA -> number of queries
 
     @property
     def correct(self):
@@ -128,9 +128,15 @@ def replicate_retrieval(meta, feats):
     meta, feats = meta[treated], feats[treated]
     plate, week, treatment = _code(meta["plate"]), _code(meta["batch"]), _treatment_code(meta)
     return _retrieve(
-        "replicate retrieval", "strict", meta, feats, np.arange(len(meta)),
+        "replicate retrieval",
+        "strict",
+        meta,
+        feats,
+        np.arange(len(meta)),
         admissible=lambda q: (week[q, None] == week) & (plate[q, None] != plate),
-        right=lambda q: treatment[q, None] == treatment, must_be_answerable=True)
+        right=lambda q: treatment[q, None] == treatment,
+        must_be_answerable=True,
+    )
 
 
 def batch_predictability(meta, feats):
@@ -150,9 +156,15 @@ def batch_predictability(meta, feats):
     meta, feats = meta[dmso], feats[dmso]
     plate, week = _code(meta["plate"]), _code(meta["batch"])
     return _retrieve(
-        "batch predictability", "strict", meta, feats, np.arange(len(meta)),
+        "batch predictability",
+        "strict",
+        meta,
+        feats,
+        np.arange(len(meta)),
         admissible=lambda q: plate[q, None] != plate,
-        right=lambda q: week[q, None] == week, must_be_answerable=True)
+        right=lambda q: week[q, None] == week,
+        must_be_answerable=True,
+    )
 
 
 def control_retrieval(meta, feats):
@@ -169,9 +181,15 @@ def control_retrieval(meta, feats):
     week, treatment = _code(meta["batch"]), _treatment_code(meta)
     queries = np.flatnonzero((meta["role"] == "positive_control").to_numpy(dtype=bool))
     return _retrieve(
-        "control retrieval", "strict", meta, feats, queries,
+        "control retrieval",
+        "strict",
+        meta,
+        feats,
+        queries,
         admissible=lambda q: week[q, None] != week,
-        right=lambda q: treatment[q, None] == treatment, must_be_answerable=True)
+        right=lambda q: treatment[q, None] == treatment,
+        must_be_answerable=True,
+    )
 
 
 def confusion(score):
@@ -201,8 +219,9 @@ def _moa_score(name, meta, feats, protocol, other_batch):
         other = compound[q, None] != compound
         return other & (weeks[q] @ weeks.T == 0) if other_batch else other
 
-    score = _retrieve(name, protocol, meta, feats, np.arange(len(meta)), admissible,
-                      right=lambda q: moa[q, None] == moa)
+    score = _retrieve(
+        name, protocol, meta, feats, np.arange(len(meta)), admissible, right=lambda q: moa[q, None] == moa
+    )
     score.left_out.update(left_out)
     return score
 
@@ -229,8 +248,13 @@ def _retrieve(name, protocol, meta, feats, queries, admissible, right, must_be_a
         kept.append(q[asked])
     kept, best = np.concatenate(kept), np.concatenate(best)
     shown = meta[[column for column in _SHOWN if column in meta]]
-    pairs = pd.concat([shown.iloc[kept].reset_index(drop=True),
-                       shown.iloc[best].reset_index(drop=True).add_prefix("neighbour_")], axis=1)
+    pairs = pd.concat(
+        [
+            shown.iloc[kept].reset_index(drop=True),
+            shown.iloc[best].reset_index(drop=True).add_prefix("neighbour_"),
+        ],
+        axis=1,
+    )
     pairs["similarity"], pairs["correct"] = np.concatenate(similarity), np.concatenate(correct)
     left_out = {"no admissible neighbour": len(queries) - len(kept)} if len(kept) < len(queries) else {}
     if not len(kept):
@@ -243,8 +267,10 @@ def _unit(feats):
     feats = np.asarray(feats, dtype=float)
     length = np.linalg.norm(feats, axis=1, keepdims=True)
     if (empty := length[:, 0] == 0).any():
-        raise ValueError(f"{empty.sum()} profiles are all zeros (the first is row {np.flatnonzero(empty)[0]}); "
-                         "a cosine needs a direction: check the features, or the rows they were standardised on")
+        raise ValueError(
+            f"{empty.sum()} profiles are all zeros (the first is row {np.flatnonzero(empty)[0]}); "
+            "a cosine needs a direction: check the features, or the rows they were standardised on"
+        )
     return feats / length
 
 

@@ -39,8 +39,9 @@ class Standardizer(_Transform):
 
     def __init__(self, rows="controls", by=None):
         if rows not in ("controls", "all") or by not in (None, "plate", "batch"):
-            raise ValueError(f"rows={rows!r}, by={by!r}; expected rows 'controls' or 'all', by None, 'plate' or "
-                             "'batch'")
+            raise ValueError(
+                f"rows={rows!r}, by={by!r}; expected rows 'controls' or 'all', by None, 'plate' or 'batch'"
+            )
         self.rows, self.by = rows, by
 
     def fit(self, meta, feats):
@@ -51,8 +52,10 @@ class Standardizer(_Transform):
         for group, mask in _groups(meta, self.by):
             values = np.asarray(feats[mask & chosen], dtype=float)
             if len(values) < 2:
-                raise ValueError(f"{self.by or 'data'} {group!r}: {len(values)} rows to standardise on; expected "
-                                 "two DMSO wells or more (rows='all' takes every well)")
+                raise ValueError(
+                    f"{self.by or 'data'} {group!r}: {len(values)} rows to standardise on; expected "
+                    "two DMSO wells or more (rows='all' takes every well)"
+                )
             mean, std = values.mean(axis=0), values.std(axis=0)
             constant = std <= _TINY * np.abs(values).max(axis=0)
             self.moments_[group] = mean, np.where(constant, 1.0, std)
@@ -90,8 +93,10 @@ class Whitener(_Transform):
         self.mean_ = controls.mean(axis=0)
         spread, vectors = _spectrum(controls - self.mean_, complete=True)
         if self.lam == 0 and spread.min() <= 1e-10 * spread.max():
-            raise ValueError(f"lam=0, but {len(controls)} DMSO wells do not vary in all {len(spread)} directions; "
-                             "expected more wells than features, or lam > 0")
+            raise ValueError(
+                f"lam=0, but {len(controls)} DMSO wells do not vary in all {len(spread)} directions; "
+                "expected more wells than features, or lam > 0"
+            )
         self.matrix_ = vectors / np.sqrt(spread + self.lam)
         return self
 
@@ -123,11 +128,14 @@ class Coral(_Transform):
         """Take the spectra of the DMSO rows of each week and of all."""
         controls = _controls(meta, feats, ["batch"])
         weeks = meta["batch"][is_control(meta)]
-        self.offset_ = {week: controls[mask].mean(axis=0) if self._centred else np.zeros(controls.shape[1])
-                        for week, mask in _groups(weeks.to_frame(), "batch")}
+        self.offset_ = {
+            week: controls[mask].mean(axis=0) if self._centred else np.zeros(controls.shape[1])
+            for week, mask in _groups(weeks.to_frame(), "batch")
+        }
         centred = controls - np.stack([self.offset_[week] for week in weeks])
-        self.uncolour_ = {week: _Power(centred[mask], 1.0, -0.5)
-                          for week, mask in _groups(weeks.to_frame(), "batch")}
+        self.uncolour_ = {
+            week: _Power(centred[mask], 1.0, -0.5) for week, mask in _groups(weeks.to_frame(), "batch")
+        }
         self.recolour_ = _Power(centred, self.lam, 0.5)
         return self
 
@@ -178,7 +186,7 @@ class _Power:
 
     def __init__(self, rows, lam, power):
         spread, self.vectors = _spectrum(rows, complete=False)
-        self.rest = lam ** power
+        self.rest = lam**power
         self.extra = (spread + lam) ** power - self.rest
 
     def __call__(self, rows):
@@ -194,7 +202,7 @@ def _spectrum(rows, complete):
     else:  # few wells, many features: never form the D × D matrix
         _, singular, transposed = np.linalg.svd(rows / np.sqrt(n), full_matrices=complete)
         spread, vectors = np.zeros(len(transposed)), transposed.T
-        spread[:n] = singular ** 2
+        spread[:n] = singular**2
     largest = vectors[np.abs(vectors).argmax(axis=0), np.arange(vectors.shape[1])]
     return spread, vectors * np.sign(largest)
 

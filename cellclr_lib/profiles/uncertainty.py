@@ -28,7 +28,7 @@ def interval(score, level=0.95, draws=10_000, seed=0):
     (float, float)
         Lower and upper end in [0, 1]; NaN if the score has no query.
     """
-    (correct, total), = _by_compound(score)
+    ((correct, total),) = _by_compound(score)
     weights = _draw_compounds(len(correct), draws, seed)
     return _ends(_ratio(weights @ correct, weights @ total), level)
 

@@ -10,12 +10,20 @@ import tifffile
 
 from cellclr_lib.data.simulate import SimulationConfig, layout, phenotypes, simulate, simulate_field, writing
 
-TINY = SimulationConfig.smoke(weeks=(10,), replicates=1, field_px=(96, 128), dmso_wells=1, processes=1)
+TINY = SimulationConfig.smoke(weeks=(10,), replicates=1, field_px=(96, 128), dmso_wells=1)
 PER_MOA = {  # compounds, treatments
-    "Actin disruptors": (3, 5), "Aurora kinase inhibitors": (3, 12), "Cholesterol-lowering": (2, 6),
-    "DNA damage": (4, 9), "DNA replication": (4, 8), "Eg5 inhibitors": (2, 12), "Epithelial": (3, 8),
-    "Kinase inhibitors": (3, 5), "Microtubule destabilizers": (4, 14), "Microtubule stabilizers": (3, 9),
-    "Protein degradation": (4, 7), "Protein synthesis": (3, 8),
+    "Actin disruptors": (3, 5),
+    "Aurora kinase inhibitors": (3, 12),
+    "Cholesterol-lowering": (2, 6),
+    "DNA damage": (4, 9),
+    "DNA replication": (4, 8),
+    "Eg5 inhibitors": (2, 12),
+    "Epithelial": (3, 8),
+    "Kinase inhibitors": (3, 5),
+    "Microtubule destabilizers": (4, 14),
+    "Microtubule stabilizers": (3, 9),
+    "Protein degradation": (4, 7),
+    "Protein synthesis": (3, 8),
 }
 
 
@@ -45,9 +53,14 @@ def test_plate_map_has_the_counts_of_the_protocol():
 
 def test_plate_map_is_the_real_one(real_bbbc021):
     image = pd.read_csv(real_bbbc021 / "BBBC021_v1_image.csv")
-    image = image.rename(columns={"Image_Metadata_Plate_DAPI": "plate", "Image_Metadata_Well_DAPI": "well",
-                                  "Image_Metadata_Compound": "compound",
-                                  "Image_Metadata_Concentration": "concentration"})
+    image = image.rename(
+        columns={
+            "Image_Metadata_Plate_DAPI": "plate",
+            "Image_Metadata_Well_DAPI": "well",
+            "Image_Metadata_Compound": "compound",
+            "Image_Metadata_Concentration": "concentration",
+        }
+    )
     real = image.drop_duplicates(["plate", "well"]).set_index(["plate", "well"])[["compound", "concentration"]]
     ours = layout.wells(dataclasses.replace(SimulationConfig(), taxol_wells=6)).set_index(["plate", "well"])
     joined = ours.join(real.add_suffix("_real"), how="left")
@@ -80,8 +93,13 @@ def test_every_file_of_the_table_is_a_16_bit_field(screen):
 def test_truth_marks_bright_nuclei(screen):
     truth = pd.read_parquet(screen / writing.TRUTH)
     fields = layout.fields(TINY).set_index(["plate", "well", "site"])
-    inside = truth[truth["x_px"].between(8, 119) & truth["y_px"].between(8, 87) & ~truth["is_debris"]
-                   & (truth["state"] == "interphase") & ~truth["out_of_focus"]]
+    inside = truth[
+        truth["x_px"].between(8, 119)
+        & truth["y_px"].between(8, 87)
+        & ~truth["is_debris"]
+        & (truth["state"] == "interphase")
+        & ~truth["out_of_focus"]
+    ]
     brighter = []
     for cell in inside.itertuples():
         name = fields.loc[(cell.plate, cell.well, cell.site), "DAPI"]
@@ -92,7 +110,7 @@ def test_truth_marks_bright_nuclei(screen):
 
 
 def test_same_seed_same_bytes_whatever_the_number_of_processes(screen, tmp_path):
-    again = simulate(dataclasses.replace(TINY, processes=2), tmp_path / "again", progress=False)
+    again = simulate(TINY, tmp_path / "again", progress=False, jobs=2)
     assert digest(again) == digest(screen)
 
 

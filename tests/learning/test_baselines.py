@@ -26,8 +26,10 @@ def test_handmade_features_keep_the_order_for_any_number_of_workers(crops):
 def test_the_channel_named_dna_shows_the_nuclei(crops):
     shape = [i for i, name in enumerate(feature_names(("a", "b"))) if "Shape" in name]
     turned = np.ascontiguousarray(crops[:, ::-1])
-    np.testing.assert_array_equal(handmade_features(turned, channels=("actin", "dna"))[:, shape],
-                                  handmade_features(crops, channels=("dna", "actin"))[:, shape])
+    np.testing.assert_array_equal(
+        handmade_features(turned, channels=("actin", "dna"))[:, shape],
+        handmade_features(crops, channels=("dna", "actin"))[:, shape],
+    )
     with pytest.raises(ValueError, match="expected one name each"):
         handmade_features(crops, channels=("dna",))
 
@@ -40,8 +42,15 @@ def test_handmade_features_read_a_memory_map(crops, tmp_path):
 
 def test_pixel_pca_is_the_decomposition_of_small_crops(crops):
     feats = pixel_pca(crops, n_components=5, side_px=12)
-    small = np.array([[[[channel[r:r + 4, c:c + 4].mean() for c in range(0, 48, 4)] for r in range(0, 48, 4)]
-                       for channel in crop] for crop in crops]).reshape(150, -1)
+    small = np.array(
+        [
+            [
+                [[channel[r : r + 4, c : c + 4].mean() for c in range(0, 48, 4)] for r in range(0, 48, 4)]
+                for channel in crop
+            ]
+            for crop in crops
+        ]
+    ).reshape(150, -1)
     centred = small - small.mean(axis=0)
     left, singular, _ = np.linalg.svd(centred, full_matrices=False)
     expected = left[:, :5] * singular[:5]
@@ -65,8 +74,12 @@ def test_untrained_encoder_depends_on_its_seed_alone(crops):
     np.testing.assert_allclose(untrained_encoder(crops[:8], seed=1), first, rtol=1e-4, atol=1e-5)
     assert not np.allclose(untrained_encoder(crops[:8], seed=2), first, atol=1e-3)
     brighter = crops[:8].astype(np.uint16) * 50 + 300  # channels are normalised, so gain and offset do not matter
-    np.testing.assert_allclose(untrained_encoder(brighter, seed=1, precision="fp32"),
-                               untrained_encoder(crops[:8], seed=1, precision="fp32"), rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(
+        untrained_encoder(brighter, seed=1, precision="fp32"),
+        untrained_encoder(crops[:8], seed=1, precision="fp32"),
+        rtol=1e-3,
+        atol=1e-3,
+    )
 
 
 @pytest.mark.parametrize("baseline", [handmade_features, pixel_pca, untrained_encoder])

@@ -55,7 +55,7 @@ def test_blank_and_saturated_crops_are_finite():
 def test_a_crop_does_not_depend_on_its_batch(crops):
     together = crop_features(crops)
     for i in range(len(crops)):
-        np.testing.assert_allclose(crop_features(crops[i:i + 1])[0], together[i], rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(crop_features(crops[i : i + 1])[0], together[i], rtol=1e-3, atol=1e-4)
 
 
 def test_features_survive_quarter_turns_and_flips(crops):
@@ -86,11 +86,13 @@ def test_shape_agrees_with_regionprops(crops):
     feats = crop_features(crops)
     nucleus, _ = find_nucleus(crops[:, 0].astype(np.float32))
     for i, mask in enumerate(nucleus):
-        region, = regionprops(label(mask))
+        (region,) = regionprops(label(mask))
         found = {name: column(feats, f"Nuclei_Shape_{name}")[i] for name in handmade._SHAPE}
         for name, expected, rel in [
-            ("area", region.area, 1e-4), ("major", region.axis_major_length, 2e-3),
-            ("minor", region.axis_minor_length, 4e-3), ("perimeter", region.perimeter, 0.1),
+            ("area", region.area, 1e-4),
+            ("major", region.axis_major_length, 2e-3),
+            ("minor", region.axis_minor_length, 4e-3),
+            ("perimeter", region.perimeter, 0.1),
             ("width_max", region.feret_diameter_max, 0.05),
         ]:
             assert np.expm1(found[name]) == pytest.approx(expected, rel=rel), name
@@ -113,11 +115,13 @@ def test_texture_is_haralicks(crops):
         level = np.clip((image - low) * np.float32(16) / (high - low), 0, 15).astype(np.uint8)
         for px in handmade.OFFSETS_PX:
             # graycomatrix measures along the diagonal, so √2 of the way there
-            steps = [(px, 0), (px, np.pi / 2), (px * 2 ** 0.5, np.pi / 4), (px * 2 ** 0.5, 3 * np.pi / 4)]
+            steps = [(px, 0), (px, np.pi / 2), (px * 2**0.5, np.pi / 4), (px * 2**0.5, 3 * np.pi / 4)]
             counts = sum(graycomatrix(level, [d], [a], 16, symmetric=True) for d, a in steps)
             p = counts / counts.sum()
-            found = {name: column(feats, f"Cells_Texture_{name}_{px}_tubulin")[i]
-                     for name in ("contrast", "dissimilarity", "homogeneity", "energy", "correlation", "entropy")}
+            found = {
+                name: column(feats, f"Cells_Texture_{name}_{px}_tubulin")[i]
+                for name in ("contrast", "dissimilarity", "homogeneity", "energy", "correlation", "entropy")
+            }
             found["contrast"] = np.expm1(found["contrast"])
             entropy = found.pop("entropy")
             for name, value in found.items():
@@ -142,27 +146,31 @@ def test_intensity_and_correlation_by_hand(crops):
     for i, image in enumerate(crops.astype(float)):
         inside = image[:, nucleus[i]]
         for name, expected in [
-            ("Cells_Intensity_mean_actin", image[2].mean()), ("Cells_Intensity_q50_dna", np.median(image[0])),
-            ("Nuclei_Intensity_mean_tubulin", inside[1].mean()), ("Nuclei_Intensity_std_tubulin", inside[1].std()),
+            ("Cells_Intensity_mean_actin", image[2].mean()),
+            ("Cells_Intensity_q50_dna", np.median(image[0])),
+            ("Nuclei_Intensity_mean_tubulin", inside[1].mean()),
+            ("Nuclei_Intensity_std_tubulin", inside[1].std()),
         ]:
             assert np.expm1(column(feats, name)[i]) == pytest.approx(expected, rel=5e-3), name
-        for name, pixels in [("Cells_Correlation_dna_actin", image.reshape(3, -1)),
-                             ("Nuclei_Correlation_dna_actin", inside)]:
+        for name, pixels in [
+            ("Cells_Correlation_dna_actin", image.reshape(3, -1)),
+            ("Nuclei_Correlation_dna_actin", inside),
+        ]:
             assert column(feats, name)[i] == pytest.approx(np.corrcoef(pixels[0], pixels[2])[0, 1], abs=1e-3)
 
 
 def test_rings_and_zernike_see_where_the_light_is():
     side = 96
     images = np.zeros((3, 1, side, side), dtype=np.uint8)
-    images[0, 0, ellipse(side, 12, 12)] = 200                                  # a disc in the middle
-    images[1, 0, ellipse(side, 44, 44) & ~ellipse(side, 36, 36)] = 200         # a ring outside
-    images[2, 0, ellipse(side, 40, 12)] = 200                                  # a bar
+    images[0, 0, ellipse(side, 12, 12)] = 200  # a disc in the middle
+    images[1, 0, ellipse(side, 44, 44) & ~ellipse(side, 36, 36)] = 200  # a ring outside
+    images[2, 0, ellipse(side, 40, 12)] = 200  # a bar
     feats = crop_features(images)
     inner, outer = (column(feats, f"Cells_Radial_mean{k}_0", range(1)) for k in (0, 5))
     assert inner[0] > 5 and outer[0] == 0 and outer[1] > 1 and inner[1] == 0
     two_fold = column(feats, "Cells_Zernike_2_2_0", range(1))
     assert two_fold[2] > 10 * max(two_fold[0], two_fold[1])
-    basis = handmade._zernike_basis((201, 201))[:, :len(handmade.ZERNIKE)]
+    basis = handmade._zernike_basis((201, 201))[:, : len(handmade.ZERNIKE)]
     gram = basis.T @ basis  # orthogonal, as Zernike polynomials are
     scale = np.sqrt(np.diag(gram))
     assert np.abs(gram / np.outer(scale, scale) - np.eye(len(scale))).max() < 0.05

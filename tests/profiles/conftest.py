@@ -16,8 +16,12 @@ def cells():
         for plate in range(2):
             name = f"Week{week}_{plate}"
             wells = [("DMSO", 0.0, "DMSO", "control")] * 5 + [("taxol", 0.3, "M0", "positive_control")] * 2
-            wells += [(f"c{c}", dose, f"M{c % 3}", "treatment") for c in range(10) if c % 4 == week - 1
-                      for dose in (0.3, 1.0)]
+            wells += [
+                (f"c{c}", dose, f"M{c % 3}", "treatment")
+                for c in range(10)
+                if c % 4 == week - 1
+                for dose in (0.3, 1.0)
+            ]
             wells += [("odd", 1.0, "", "unannotated")]
             rows += [(name, f"B{i:02d}", f"Week{week}", plate, *well) for i, well in enumerate(wells)]
     wells = pd.DataFrame(rows, columns="plate well batch replicate compound concentration_um moa role".split())
@@ -33,7 +37,9 @@ def cells():
 @pytest.fixture(scope="session")
 def ljosa(real_bbbc021):
     """Loader of the real profiles: clean -> (meta, feats)."""
-    tables = [real_bbbc021 / name for name in ("ljosa_jbiomolscreen_2013_per_well_mean.csv.gz",
-                                               "BBBC021_v1_image.csv", "BBBC021_v1_moa.csv")]
+    tables = [
+        real_bbbc021 / name
+        for name in ("ljosa_jbiomolscreen_2013_per_well_mean.csv.gz", "BBBC021_v1_image.csv", "BBBC021_v1_moa.csv")
+    ]
     loaded = {clean: load_profiles(*tables, clean=clean) for clean in (True, False)}
     return loaded.get

@@ -49,15 +49,24 @@ def test_treatments_are_medians_of_their_wells(cells):
     assert set(table["compound"]) == {f"c{c}" for c in range(10)}  # no DMSO, no controls, nothing unannotated
     assert len(table) == 20 and table["batch"].map(type).eq(tuple).all()
     for i, row in table.iterrows():
-        own = [feats[j] for j in range(len(meta)) if meta["compound"][j] == row["compound"]
-               and meta["concentration_um"][j] == row["concentration_um"]]
+        own = [
+            feats[j]
+            for j in range(len(meta))
+            if meta["compound"][j] == row["compound"] and meta["concentration_um"][j] == row["concentration_um"]
+        ]
         assert row["n_wells"] == len(own)
         np.testing.assert_allclose(values[i], np.median(own, axis=0))
 
 
 def test_treatment_batches_are_sorted_tuples_and_doses_compare_robustly():
-    meta = pd.DataFrame({"compound": ["a"] * 3, "concentration_um": [0.3, 0.1 + 0.2, 0.3], "moa": ["M"] * 3,
-                         "batch": ["Week2", "Week1", "Week2"]})
+    meta = pd.DataFrame(
+        {
+            "compound": ["a"] * 3,
+            "concentration_um": [0.3, 0.1 + 0.2, 0.3],
+            "moa": ["M"] * 3,
+            "batch": ["Week2", "Week1", "Week2"],
+        }
+    )
     table, values = treatments(meta, np.array([[1.0], [2.0], [6.0]]))
     assert table["batch"].tolist() == [("Week1", "Week2")] and values.tolist() == [[2.0]]
 
@@ -126,5 +135,6 @@ def test_real_profiles_have_the_known_counts(ljosa):
 @pytest.mark.real
 def test_a_missing_file_is_named(real_bbbc021, tmp_path):
     with pytest.raises(FileNotFoundError, match="gone.csv.gz"):
-        load_profiles(tmp_path / "gone.csv.gz", real_bbbc021 / "BBBC021_v1_image.csv",
-                      real_bbbc021 / "BBBC021_v1_moa.csv")
+        load_profiles(
+            tmp_path / "gone.csv.gz", real_bbbc021 / "BBBC021_v1_image.csv", real_bbbc021 / "BBBC021_v1_moa.csv"
+        )

@@ -24,8 +24,9 @@ from cellclr_lib.profiles import (
 
 def table(rows):
     """(compound, moa, weeks) rows -> treatment table."""
-    return pd.DataFrame([(c, 1.0, m, w) for c, m, w in rows],
-                        columns=["compound", "concentration_um", "moa", "batch"])
+    return pd.DataFrame(
+        [(c, 1.0, m, w) for c, m, w in rows], columns=["compound", "concentration_um", "moa", "batch"]
+    )
 
 
 def cosine(a, b):
@@ -44,8 +45,11 @@ def by_hand(meta, feats, other_batch, protocol):
                 rows = [row for row in rows if row["moa"] != moa]
     correct = total = 0
     for query in rows:
-        open_to = [row for row in rows if row["compound"] != query["compound"]
-                   and not (other_batch and row["weeks"] & query["weeks"])]
+        open_to = [
+            row
+            for row in rows
+            if row["compound"] != query["compound"] and not (other_batch and row["weeks"] & query["weeks"])
+        ]
         if open_to:
             total += 1
             correct += max(open_to, key=lambda row: cosine(row["x"], query["x"]))["moa"] == query["moa"]
@@ -56,8 +60,10 @@ def by_hand(meta, feats, other_batch, protocol):
 @pytest.mark.parametrize("seed", range(8))
 def test_both_scores_equal_the_slow_loop(protocol, seed):
     generator = np.random.default_rng(seed)
-    weeks = [tuple(sorted(generator.choice(["Week1", "Week2", "Week10"], generator.integers(1, 3), replace=False)))
-             for _ in range(30)]
+    weeks = [
+        tuple(sorted(generator.choice(["Week1", "Week2", "Week10"], generator.integers(1, 3), replace=False)))
+        for _ in range(30)
+    ]
     meta = table([(f"c{i // 2}", f"M{i // 2 % 4}", week) for i, week in enumerate(weeks)])
     feats = generator.normal(size=(30, 5)) + 0.8 * np.eye(5)[meta["moa"].str[1:].astype(int)]
     for metric, other_batch in [(nsc, False), (nscb, True)]:
@@ -81,8 +87,9 @@ def test_real_profiles_give_the_reference_counts(ljosa, protocol):
         first, second = nsc(*profiles, protocol=protocol), nscb(*profiles, protocol=protocol)
         assert (first.correct, second.correct) == expected
         assert (first.total, second.total) == (103, 92) and first.left_out == {}
-        assert second.left_out == {f"{moa}: all in one week": n for moa, n in
-                                   [("Cholesterol-lowering", 6), ("Kinase inhibitors", 5)]}
+        assert second.left_out == {
+            f"{moa}: all in one week": n for moa, n in [("Cholesterol-lowering", 6), ("Kinase inhibitors", 5)]
+        }
         if expected == (90, 64):
             assert (first.correct, first.total) == by_hand(*profiles, False, protocol)
             assert (second.correct, second.total) == by_hand(*profiles, True, protocol)
@@ -93,8 +100,17 @@ def test_neighbours_say_who_was_found():
     feats = np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.2, 1.0]])
     score = nscb(meta, feats)
     assert list(score.neighbours) == [
-        "compound", "concentration_um", "moa", "batch", "neighbour_compound", "neighbour_concentration_um",
-        "neighbour_moa", "neighbour_batch", "similarity", "correct"]
+        "compound",
+        "concentration_um",
+        "moa",
+        "batch",
+        "neighbour_compound",
+        "neighbour_concentration_um",
+        "neighbour_moa",
+        "neighbour_batch",
+        "similarity",
+        "correct",
+    ]
     assert score.neighbours["neighbour_compound"].tolist() == ["b", "a", "d", "c"]
     assert score.correct == score.total == 4 and score.accuracy == 1
     assert score.neighbours["similarity"][0] == pytest.approx(cosine(feats[0], feats[1]))
@@ -118,14 +134,23 @@ def test_a_week_as_text_is_a_week_alone(cells):
     meta, feats = treatments(*wells(*cells))
     text = meta.assign(batch=meta["batch"].str[0])
     for protocol in ("strict", "published"):
-        assert nscb(text, feats, protocol).neighbours["correct"].tolist() == \
-            nscb(meta, feats, protocol).neighbours["correct"].tolist()
+        assert (
+            nscb(text, feats, protocol).neighbours["correct"].tolist()
+            == nscb(meta, feats, protocol).neighbours["correct"].tolist()
+        )
 
 
 def test_the_taxol_trap():
     """A treatment seen in all weeks may be anyone's neighbour where joined strings are compared, else nobody's."""
-    meta = table([("taxol", "S", ("Week1", "Week2", "Week3")), ("epothilone", "S", ("Week2",)),
-                  ("docetaxel", "S", ("Week3",)), ("x", "N", ("Week1",)), ("y", "N", ("Week2",))])
+    meta = table(
+        [
+            ("taxol", "S", ("Week1", "Week2", "Week3")),
+            ("epothilone", "S", ("Week2",)),
+            ("docetaxel", "S", ("Week3",)),
+            ("x", "N", ("Week1",)),
+            ("y", "N", ("Week2",)),
+        ]
+    )
     feats = np.array([[1.0, 0, 0], [1, 0.1, 0], [0.2, 1, 0], [0, 1, 0.3], [0, 0.2, 1]])
     published, strict = nscb(meta, feats, "published"), nscb(meta, feats)
     assert published.neighbours.set_index("compound")["neighbour_compound"]["epothilone"] == "taxol"
@@ -134,8 +159,14 @@ def test_the_taxol_trap():
 
 
 def test_a_mechanism_with_a_week_common_to_all_leaves_as_query_and_reference():
-    meta = table([("a", "M", ("Week1", "Week2")), ("b", "M", ("Week2", "Week3")), ("c", "N", ("Week1",)),
-                  ("d", "N", ("Week3",))])
+    meta = table(
+        [
+            ("a", "M", ("Week1", "Week2")),
+            ("b", "M", ("Week2", "Week3")),
+            ("c", "N", ("Week1",)),
+            ("d", "N", ("Week3",)),
+        ]
+    )
     strict, published = nscb(meta, np.eye(4) + 1), nscb(meta, np.eye(4) + 1, "published")
     assert strict.left_out == {"M: all in one week": 2} and strict.correct == strict.total == 2
     assert published.left_out == {} and published.total == 4
@@ -176,8 +207,9 @@ def test_blocks_give_the_same_as_one_matrix(cells, monkeypatch):
 def test_replicate_retrieval_equals_the_slow_loop(cells):
     meta, feats = wells(*cells)
     score = replicate_retrieval(meta, feats)
-    rows = [r for r in zip(meta.to_dict("records"), feats, strict=True)
-            if r[0]["role"] in ("treatment", "unannotated")]
+    rows = [
+        r for r in zip(meta.to_dict("records"), feats, strict=True) if r[0]["role"] in ("treatment", "unannotated")
+    ]
     correct = 0
     for query, x in rows:
         others = [r for r in rows if r[0]["batch"] == query["batch"] and r[0]["plate"] != query["plate"]]
@@ -196,15 +228,24 @@ def test_replicate_retrieval_cannot_profit_from_the_week(cells):
 
 
 def test_replicate_retrieval_leaves_out_what_has_no_replicate():
-    meta = pd.DataFrame({"plate": ["p", "q", "q"], "well": ["B02"] * 2 + ["B03"], "batch": ["Week1"] * 3,
-                         "compound": ["a", "a", "b"], "concentration_um": [1.0] * 3})
+    meta = pd.DataFrame(
+        {
+            "plate": ["p", "q", "q"],
+            "well": ["B02"] * 2 + ["B03"],
+            "batch": ["Week1"] * 3,
+            "compound": ["a", "a", "b"],
+            "concentration_um": [1.0] * 3,
+        }
+    )
     score = replicate_retrieval(meta, np.eye(3))
     assert score.total == 2 and score.left_out == {"no admissible neighbour": 1}
 
 
 def test_batch_predictability_is_chance_for_noise_and_one_for_a_week_effect():
-    meta = pd.DataFrame([(f"Week{w}_{p}", f"B{i:02d}", f"Week{w}", "DMSO") for w in range(4) for p in range(3)
-                         for i in range(10)], columns=["plate", "well", "batch", "compound"])
+    meta = pd.DataFrame(
+        [(f"Week{w}_{p}", f"B{i:02d}", f"Week{w}", "DMSO") for w in range(4) for p in range(3) for i in range(10)],
+        columns=["plate", "well", "batch", "compound"],
+    )
     noise = np.random.default_rng(0).normal(size=(120, 20))
     score = batch_predictability(meta, noise)
     assert score.chance == pytest.approx(20 / 110) and abs(score.accuracy - score.chance) < 0.12

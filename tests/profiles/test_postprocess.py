@@ -20,7 +20,7 @@ def correlated():
 
 def power(matrix, exponent):
     values, vectors = np.linalg.eigh(matrix)
-    return (vectors * values ** exponent) @ vectors.T
+    return (vectors * values**exponent) @ vectors.T
 
 
 def dmso(meta, feats):
@@ -74,8 +74,10 @@ def test_coral_equals_its_dense_matrices(correlated, features, lam, centred):
     meta, feats = correlated
     feats = feats - 100 if features == 5 else np.random.default_rng(1).normal(size=(120, 60)) + 0.3
     out = (CoralCentred if centred else Coral)(lam).fit_transform(meta, feats)
-    mean = {week: dmso(group, feats[group.index]).mean(axis=0) if centred else 0
-            for week, group in meta.groupby("batch")}
+    mean = {
+        week: dmso(group, feats[group.index]).mean(axis=0) if centred else 0
+        for week, group in meta.groupby("batch")
+    }
     moved = feats - np.stack([mean[week] + np.zeros(features) for week in meta["batch"]])
     controls = dmso(meta, moved)
     everything = power(controls.T @ controls / len(controls) + lam * np.eye(features), 0.5)

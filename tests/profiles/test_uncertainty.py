@@ -66,8 +66,14 @@ def test_null_shuffles_compounds_and_keeps_the_queries(cells):
     loop = []
     for _ in range(2000):
         shuffled = dict(zip(moa.index, generator.permutation(moa.to_numpy(dtype=object)), strict=True))
-        loop.append(np.mean([shuffled[a] == shuffled[b] for a, b in
-                             score.neighbours[["compound", "neighbour_compound"]].itertuples(index=False)]))
+        loop.append(
+            np.mean(
+                [
+                    shuffled[a] == shuffled[b]
+                    for a, b in score.neighbours[["compound", "neighbour_compound"]].itertuples(index=False)
+                ]
+            )
+        )
     assert null.shape == (200,) and null.mean() == pytest.approx(np.mean(loop), abs=0.03)
     np.testing.assert_array_equal(null, permutation_null(*profiles, draws=200, seed=3))
     assert not np.array_equal(null, permutation_null(*profiles, draws=200, seed=4))

@@ -21,7 +21,6 @@ class SimulationConfig:
     dmso_wells: int = 6  # DMSO wells per plate, at most 6
     taxol_wells: int = 1  # positive-control wells (taxol 0.3 uM) per plate, at most 6
     area_per_cell_px2: float = 5500.0  # field area per cell in DMSO wells; toxic treatments hold fewer
-    processes: int | None = None  # worker processes; None takes every core; changes no byte of the result
     # --- difficulty: the biology
     phenotype_strength: float = 1.25  # how far a mechanism moves a fully responding cell from DMSO
     compound_deviation: float = 0.20  # how far compounds of one mechanism differ from one another
@@ -35,8 +34,15 @@ class SimulationConfig:
     debris: float = 0.025  # debris per cell
 
     def __post_init__(self) -> None:
-        limits = {"replicates": (1, 3), "dmso_wells": (1, 6), "taxol_wells": (0, 6), "treated_sites": (1, 99),
-                  "control_sites": (1, 99), "responding": (0, 1), "out_of_focus": (0, 1)}
+        limits = {
+            "replicates": (1, 3),
+            "dmso_wells": (1, 6),
+            "taxol_wells": (0, 6),
+            "treated_sites": (1, 99),
+            "control_sites": (1, 99),
+            "responding": (0, 1),
+            "out_of_focus": (0, 1),
+        }
         for name, (low, high) in limits.items():
             value = getattr(self, name)
             if not low <= value <= high:
@@ -51,8 +57,15 @@ class SimulationConfig:
     @classmethod
     def smoke(cls, **changes) -> "SimulationConfig":
         """A tiny screen, a few hundred cells in seconds: weeks 1 and 3, on which NSC and NSCB can be computed."""
-        settings = dict(weeks=(1, 3), replicates=2, field_px=(224, 224), treated_sites=1, dmso_wells=2,
-                        taxol_wells=0, area_per_cell_px2=4000.0)
+        settings = dict(
+            weeks=(1, 3),
+            replicates=2,
+            field_px=(224, 224),
+            treated_sites=1,
+            dmso_wells=2,
+            taxol_wells=0,
+            area_per_cell_px2=4000.0,
+        )
         return cls(**(settings | changes))
 
     @classmethod

@@ -18,11 +18,25 @@ STAINS = (("DAPI", "w1"), ("Tubulin", "w2"), ("Actin", "w4"))  # there is no w3
 
 # Plates that carry the same treatments are replicates 1, 2, 3 of one another. Set "a" and "b" of each week.
 PLATE_SETS = {
-    "1a": "22123 22141 22161", "1b": "22361 22381 22401", "2a": "24121 24141 24161", "2b": "24361 24381 24401",
-    "3a": "25421 25441 25461", "3b": "25681 25701 25721", "4a": "27481 27521 27542", "4b": "27801 27821 27861",
-    "5a": "28901 28921 28961", "5b": "29301 29321 29341", "6a": "31641 31661 31681", "6b": "32061 32121 32161",
-    "7a": "34341 34381 34641", "7b": "34661 34681", "8a": "38203 38221 38241", "8b": "38341 38342",
-    "9a": "39206 39221 39222", "9b": "39282 39283 39301", "10a": "40111 40115 40119",
+    "1a": "22123 22141 22161",
+    "1b": "22361 22381 22401",
+    "2a": "24121 24141 24161",
+    "2b": "24361 24381 24401",
+    "3a": "25421 25441 25461",
+    "3b": "25681 25701 25721",
+    "4a": "27481 27521 27542",
+    "4b": "27801 27821 27861",
+    "5a": "28901 28921 28961",
+    "5b": "29301 29321 29341",
+    "6a": "31641 31661 31681",
+    "6b": "32061 32121 32161",
+    "7a": "34341 34381 34641",
+    "7b": "34661 34681",
+    "8a": "38203 38221 38241",
+    "8b": "38341 38342",
+    "9a": "39206 39221 39222",
+    "9b": "39282 39283 39301",
+    "10a": "40111 40115 40119",
 }
 
 # compound | mechanism of action | plate set | dose in uM @ well ...
@@ -102,8 +116,16 @@ def wells(config: SimulationConfig) -> pd.DataFrame:
             for well in TAXOL_WELLS[: config.taxol_wells]:
                 rows.append((*plate, well, "taxol", 0.3, "Microtubule stabilizers", "positive_control"))
             for treatment in on_plate.itertuples():
-                rows.append((*plate, treatment.well, treatment.compound, treatment.concentration_um,
-                             treatment.moa, "treatment"))
+                rows.append(
+                    (
+                        *plate,
+                        treatment.well,
+                        treatment.compound,
+                        treatment.concentration_um,
+                        treatment.moa,
+                        "treatment",
+                    )
+                )
     columns = ["plate", "batch", "week", "replicate", "well", "compound", "concentration_um", "moa", "role"]
     return pd.DataFrame(rows, columns=columns)
 

@@ -42,12 +42,16 @@ def optics(config: SimulationConfig, week: int, plate: str, well: str) -> Optics
     by_week, by_plate = generator(config, "week optics", week), generator(config, "plate optics", plate)
     by_well = generator(config, "well optics", plate, well)
     w, p, s = config.week_effect, config.plate_effect, config.well_effect
-    gain = np.exp(w * GAIN_WEEK * by_week.normal(size=3) + p * GAIN_PLATE * by_plate.normal(size=3)
-                  + s * GAIN_WELL * by_well.normal(size=3))
+    gain = np.exp(
+        w * GAIN_WEEK * by_week.normal(size=3)
+        + p * GAIN_PLATE * by_plate.normal(size=3)
+        + s * GAIN_WELL * by_well.normal(size=3)
+    )
     offset = OFFSET + w * 3.0 * by_week.normal(size=3) + p * 1.0 * by_plate.normal(size=3)
     haze = HAZE * np.exp(w * 0.4 * by_week.normal(size=3) + p * 0.25 * by_plate.normal(size=3))
-    blur = BLUR_PX * np.exp(w * 0.15 * by_week.normal(size=3) + p * 0.12 * by_plate.normal(size=3)
-                            + s * 0.15 * by_well.normal())
+    blur = BLUR_PX * np.exp(
+        w * 0.15 * by_week.normal(size=3) + p * 0.12 * by_plate.normal(size=3) + s * 0.15 * by_well.normal()
+    )
     vignette = VIGNETTE * np.exp(w * 0.4 * by_week.normal())
     centre = w * 0.25 * by_week.normal(size=2) + p * 0.1 * by_plate.normal(size=2)
     return Optics(gain, offset, haze, np.clip(blur, 0.7, 3.0), min(vignette, 0.5), centre)

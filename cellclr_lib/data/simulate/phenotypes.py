@@ -57,40 +57,145 @@ POPULATION = {"density": 1.0, "islands": 0.6}  # cells per area relative to DMSO
 # What a cell that responds in full looks like: factors for SIZES and density, additions for everything else.
 MECHANISMS = {
     "Actin disruptors": dict(
-        actin=1.1, cell_radius=0.85, tubulin=1.2, cortex=-0.3, stress_fibres=-0.35, speckles=0.9, spikes=0.15,
-        rounding=0.1, rounded=0.3, binucleate=0.3, lobes=0.06, density=0.7),
+        actin=1.1,
+        cell_radius=0.85,
+        tubulin=1.2,
+        cortex=-0.3,
+        stress_fibres=-0.35,
+        speckles=0.9,
+        spikes=0.15,
+        rounding=0.1,
+        rounded=0.3,
+        binucleate=0.3,
+        lobes=0.06,
+        density=0.7,
+    ),
     "Aurora kinase inhibitors": dict(
-        nucleus_radius=1.55, dna=1.15, lobes=0.15, fragmented=0.1, binucleate=0.1, cell_radius=1.4, tubulin=0.95,
-        fibres=0.1, actin=0.8, mitotic=-0.05, nucleoli=0.1, density=0.65),
+        nucleus_radius=1.55,
+        dna=1.15,
+        lobes=0.15,
+        fragmented=0.1,
+        binucleate=0.1,
+        cell_radius=1.4,
+        tubulin=0.95,
+        fibres=0.1,
+        actin=0.8,
+        mitotic=-0.05,
+        nucleoli=0.1,
+        density=0.65,
+    ),
     "Cholesterol-lowering": dict(
-        elongation=0.8, cell_radius=0.8, spikes=0.35, nucleus_radius=0.88, tubulin=1.05, stress_fibres=-0.2,
-        cortex=0.15, rounded=0.2, perinuclear=0.2, dead=0.02, density=0.75),
+        elongation=0.8,
+        cell_radius=0.8,
+        spikes=0.35,
+        nucleus_radius=0.88,
+        tubulin=1.05,
+        stress_fibres=-0.2,
+        cortex=0.15,
+        rounded=0.2,
+        perinuclear=0.2,
+        dead=0.02,
+        density=0.75,
+    ),
     "DNA damage": dict(
-        nucleus_radius=1.32, chromatin=0.75, cell_radius=1.25, mitotic=-0.04, nucleoli=0.1, stress_fibres=0.1,
-        actin=0.92, density=0.65),
+        nucleus_radius=1.32,
+        chromatin=0.75,
+        cell_radius=1.25,
+        mitotic=-0.04,
+        nucleoli=0.1,
+        stress_fibres=0.1,
+        actin=0.92,
+        density=0.65,
+    ),
     "DNA replication": dict(
-        nucleus_radius=1.15, chromatin=0.65, nucleoli=0.25, cell_radius=1.1, mitotic=-0.045, tubulin=0.92,
-        dna=0.9, nucleus_elongation=-0.08, density=0.68),
+        nucleus_radius=1.15,
+        chromatin=0.65,
+        nucleoli=0.25,
+        cell_radius=1.1,
+        mitotic=-0.045,
+        tubulin=0.92,
+        dna=0.9,
+        nucleus_elongation=-0.08,
+        density=0.68,
+    ),
     "Eg5 inhibitors": dict(
-        mitotic=0.5, monopolar=1.0, fragmented=0.08, rounded=0.12, actin=1.15, dead=0.03, density=0.68),
+        mitotic=0.5, monopolar=1.0, fragmented=0.08, rounded=0.12, actin=1.15, dead=0.03, density=0.68
+    ),
     "Epithelial": dict(
-        islands=0.35, cell_radius=0.88, junctions=0.6, cortex=0.2, elongation=-0.15, spikes=-0.2,
-        stress_fibres=-0.25, nucleus_radius=0.88, nucleus_elongation=0.15, chromatin=1.25, density=1.2),
+        islands=0.35,
+        cell_radius=0.88,
+        junctions=0.6,
+        cortex=0.2,
+        elongation=-0.15,
+        spikes=-0.2,
+        stress_fibres=-0.25,
+        nucleus_radius=0.88,
+        nucleus_elongation=0.15,
+        chromatin=1.25,
+        density=1.2,
+    ),
     "Kinase inhibitors": dict(
-        cell_radius=1.08, stress_fibres=-0.15, elongation=0.12, tubulin=0.92, junctions=-0.12,
-        nucleus_elongation=0.08, cortex=-0.1, density=0.85),
+        cell_radius=1.08,
+        stress_fibres=-0.15,
+        elongation=0.12,
+        tubulin=0.92,
+        junctions=-0.12,
+        nucleus_elongation=0.08,
+        cortex=-0.1,
+        density=0.85,
+    ),
     "Microtubule destabilizers": dict(
-        fibres=-0.5, vacuoles=0.5, perinuclear=-0.2, tubulin=0.9, fragmented=0.4, mitotic=0.15, scattered=0.8,
-        elongation=-0.15, actin=1.12, stress_fibres=0.2, rounded=0.15, density=0.65),
+        fibres=-0.5,
+        vacuoles=0.5,
+        perinuclear=-0.2,
+        tubulin=0.9,
+        fragmented=0.4,
+        mitotic=0.15,
+        scattered=0.8,
+        elongation=-0.15,
+        actin=1.12,
+        stress_fibres=0.2,
+        rounded=0.15,
+        density=0.65,
+    ),
     "Microtubule stabilizers": dict(
-        bundles=0.9, tubulin=1.75, fibres=0.15, radial=-0.2, fragmented=0.5, mitotic=0.18, scattered=0.8,
-        speckles=0.1, rounded=0.1, density=0.65),
+        bundles=0.9,
+        tubulin=1.75,
+        fibres=0.15,
+        radial=-0.2,
+        fragmented=0.5,
+        mitotic=0.18,
+        scattered=0.8,
+        speckles=0.1,
+        rounded=0.1,
+        density=0.65,
+    ),
     "Protein degradation": dict(
-        aggresome=0.8, perinuclear=0.35, nucleus_radius=0.9, lobes=0.08, cell_radius=0.82, elongation=0.12,
-        rounded=0.2, actin=1.1, tubulin=1.05, dead=0.05, density=0.7),
+        aggresome=0.8,
+        perinuclear=0.35,
+        nucleus_radius=0.9,
+        lobes=0.08,
+        cell_radius=0.82,
+        elongation=0.12,
+        rounded=0.2,
+        actin=1.1,
+        tubulin=1.05,
+        dead=0.05,
+        density=0.7,
+    ),
     "Protein synthesis": dict(
-        nucleoli=-0.22, chromatin=0.75, tubulin=0.85, actin=0.92, cell_radius=0.92, nucleus_radius=0.92,
-        nucleus_elongation=-0.14, fibres=-0.15, mitotic=-0.04, perinuclear=0.1, density=0.7),
+        nucleoli=-0.22,
+        chromatin=0.75,
+        tubulin=0.85,
+        actin=0.92,
+        cell_radius=0.92,
+        nucleus_radius=0.92,
+        nucleus_elongation=-0.14,
+        fibres=-0.15,
+        mitotic=-0.04,
+        perinuclear=0.1,
+        density=0.7,
+    ),
 }
 # How much a compound of deviation 1 may change a property that its mechanism leaves alone.
 STRAY = dict.fromkeys(SIZES, 0.25) | dict.fromkeys(STAINED, 0.5)
@@ -144,8 +249,11 @@ def culture(config: SimulationConfig, week: int, plate: str, well: str) -> dict[
         One number for each of `SIZES` (a logarithm of a factor) and `TRAITS` (an addition).
     """
     out = dict.fromkeys([*SIZES, *TRAITS], 0.0)
-    sources = ((config.week_effect, 0.45, ("culture", week)), (config.plate_effect, 0.20, ("culture", plate)),
-               (config.well_effect, 0.15, ("culture", plate, well)))
+    sources = (
+        (config.week_effect, 0.45, ("culture", week)),
+        (config.plate_effect, 0.20, ("culture", plate)),
+        (config.well_effect, 0.15, ("culture", plate, well)),
+    )
     for scale, share, names in sources:
         rng = generator(config, *names)
         for name, (_, spread) in (SIZES | TRAITS).items():
@@ -153,8 +261,13 @@ def culture(config: SimulationConfig, week: int, plate: str, well: str) -> dict[
     return out
 
 
-def looks(config: SimulationConfig, effects: dict[str, float], cultured: dict[str, float], n: int,
-          rng: np.random.Generator) -> pd.DataFrame:
+def looks(
+    config: SimulationConfig,
+    effects: dict[str, float],
+    cultured: dict[str, float],
+    n: int,
+    rng: np.random.Generator,
+) -> pd.DataFrame:
     """Draw the looks of n cells of one treatment.
 
     Parameters
@@ -189,8 +302,11 @@ def looks(config: SimulationConfig, effects: dict[str, float], cultured: dict[st
     state[dice[0] < share["binucleate"]] = "binucleate"
     state[dice[1] < share["fragmented"]] = "fragmented"
     mitotic = dice[2] < share["mitotic"]
-    kind = np.where(dice[3] < share["monopolar"], "monopolar",
-                    np.where(dice[3] < share["monopolar"] + share["scattered"], "scattered", "metaphase"))
+    kind = np.where(
+        dice[3] < share["monopolar"],
+        "monopolar",
+        np.where(dice[3] < share["monopolar"] + share["scattered"], "scattered", "metaphase"),
+    )
     state[mitotic] = kind[mitotic]
     state[dice[4] < share["dead"]] = "dead"
     table["state"] = state

@@ -31,9 +31,14 @@ def populate(config: SimulationConfig, field) -> tuple[pd.DataFrame, np.random.G
     """
     rng = generator(config, "field", field.plate, field.well, field.site)
     effects = effect(config, field.compound, field.moa, field.concentration_um)
-    crowding = sum(scale * spread * generator(config, "crowding", *names).normal() for scale, spread, names in (
-        (config.week_effect, 0.14, (field.week,)), (config.plate_effect, 0.08, (field.plate,)),
-        (config.well_effect, 0.15, (field.plate, field.well))))
+    crowding = sum(
+        scale * spread * generator(config, "crowding", *names).normal()
+        for scale, spread, names in (
+            (config.week_effect, 0.14, (field.week,)),
+            (config.plate_effect, 0.08, (field.plate,)),
+            (config.well_effect, 0.15, (field.plate, field.well)),
+        )
+    )
     density = POPULATION["density"] * np.exp(np.clip(config.responding * effects["density"] + crowding, -0.5, 0.4))
     islands = float(np.clip(POPULATION["islands"] + effects["islands"], 0.0, 0.98))
     height, width = (side + 2 * MARGIN_PX for side in config.field_px)

@@ -1,7 +1,5 @@
 """Write a simulated screen: fields in parallel, the tables last. Explained in chapter 1, the screen."""
 
-import dataclasses
-import hashlib
 import logging
 import os
 from pathlib import Path
@@ -13,6 +11,7 @@ import tifffile
 import yaml
 from tqdm import tqdm
 
+from cellclr_lib import config as configuration
 from cellclr_lib.data.simulate import layout
 from cellclr_lib.data.simulate.cells import draw
 from cellclr_lib.data.simulate.config import SimulationConfig
@@ -26,7 +25,9 @@ PART = ".part"  # ends the name of a file while it is written
 PLACEMENT = ["plate", "well", "site", "batch", "compound", "concentration_um", "moa", "role"]
 
 
-def simulate(config: SimulationConfig, root: str | os.PathLike, progress: bool = True) -> Path:
+def simulate(
+    config: SimulationConfig, root: str | os.PathLike, progress: bool = True, jobs: int | None = None
+) -> Path:
     """Write a simulated screen in BBBC021's layout.
 
     The image table is written last, so a screen that was interrupted cannot be read by mistake; calling again
@@ -41,6 +42,8 @@ def simulate(config: SimulationConfig, root: str | os.PathLike, progress: bool =
         its treatment, its state, debris, focus) and ``simulation.yaml`` (the settings).
     progress : bool
         Show a progress bar on standard error.
+    jobs : int, optional
+        Worker processes; as many as there are processors if not given. No byte depends on it.
 
     Returns
     -------
@@ -62,7 +65,7 @@ def simulate(config: SimulationConfig, root: str | os.PathLike, progress: bool =
         (root / plate).mkdir(exist_ok=True)
     for left_over in root.rglob(f"*{PART}"):
         left_over.unlink()
-    workers = joblib.Parallel(n_jobs=config.processes or joblib.cpu_count(), return_as="generator", batch_size=4)
+    workers = joblib.Parallel(n_jobs=jobs or os.cpu_count(), return_as="generator", batch_size=4)
     written = workers(joblib.delayed(_write_field)(config, root, field) for _, field in fields.iterrows())
     truth = list(tqdm(written, total=len(fields), desc="simulate", unit="field", disable=not progress))
     _atomically(root / TRUTH, lambda path: pd.concat(truth, ignore_index=True).to_parquet(path, index=False))
@@ -105,37 +108,41 @@ def _write_field(config: SimulationConfig, root: Path, field) -> pd.DataFrame:
     paths = [root / field.plate / getattr(field, stain) for stain, _ in layout.STAINS]
     image, truth = simulate_field(config, field)
     for path, channel in zip(paths, image, strict=True):
-        _atomically(path, lambda temporary, channel=channel: tifffile.imwrite(
-            temporary, channel, photometric="minisblack", compression="zlib", compressionargs={"level": 1},
-            predictor=True, metadata=None, software=False))
+        _atomically(
+            path,
+            lambda temporary, channel=channel: tifffile.imwrite(
+                temporary,
+                channel,
+                photometric="minisblack",
+                compression="zlib",
+                compressionargs={"level": 1},
+                predictor=True,
+                metadata=None,
+                software=False,
+            ),
+        )
     return truth
 
 
 def _claim(config: SimulationConfig, root: Path) -> None:
     """Make the folder this screen's own, or refuse it."""
-    settings = dataclasses.asdict(config)
-    del settings["processes"]  # changes nothing in the result
-    settings = {name: list(value) if isinstance(value, tuple) else value for name, value in settings.items()}
-    expected = {"config": settings, "code": _code_hash()}
+    expected = {
+        "config": configuration.to_dict(config),
+        "code": configuration.key(code=[Path(__file__).parent]),
+    }
     path = root / SETTINGS
     if path.exists():
         found = yaml.safe_load(path.read_text())
         if found != expected:
-            raise FileExistsError(f"{root} holds a simulated screen with other settings or from other code "
-                                  f"(see {path}); delete the folder or choose another")
+            raise FileExistsError(
+                f"{root} holds a simulated screen with other settings or from other code "
+                f"(see {path}); delete the folder or choose another"
+            )
         return
     if root.exists() and any(root.iterdir()):
         raise FileExistsError(f"{root} is not empty and holds no {SETTINGS}; choose an empty or new folder")
     root.mkdir(parents=True, exist_ok=True)
     _atomically(path, lambda temporary: temporary.write_text(yaml.safe_dump(expected, sort_keys=False)))
-
-
-def _code_hash() -> str:
-    """Hash of this package's source, so that screens of different code are never mixed."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(path.name.encode() + path.read_bytes())
-    return digest.hexdigest()[:16]
 
 
 def _atomically(path: Path, write) -> None:
