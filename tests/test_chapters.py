@@ -16,7 +16,7 @@ CHAPTERS = sorted(
     if "\n# " in path.read_text() and path.stem not in {"glossary", "references", "execution"}
 )
 BACK_MATTER = [BOOK / f"{name}.md" for name in ("glossary", "references", "execution")]
-WIDTH = 80  # columns of code that a page shows without scrolling
+WIDTH = 78  # columns of code that a page shows without scrolling
 
 
 @pytest.fixture(params=CHAPTERS, ids=lambda path: path.stem)
