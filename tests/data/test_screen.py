@@ -91,7 +91,7 @@ def test_a_truncated_image_is_named(copy, share):
 )
 def test_a_wrong_image_is_named(copy, image):
     field = copy.fields.iloc[0]
-    tifffile.imwrite(copy.image_path(field, "actin"), image)
+    tifffile.imwrite(copy.image_path(field, "actin"), image, photometric="minisblack")
     with pytest.raises(ValueError, match=field["file_actin"]):
         copy.load_field(field)
 

@@ -34,7 +34,7 @@ def digest(root):
 
 @pytest.fixture(scope="module")
 def screen(tmp_path_factory):
-    return simulate(TINY, tmp_path_factory.mktemp("simulated") / "screen", progress=False)
+    return simulate(TINY, tmp_path_factory.mktemp("simulated") / "screen", progress=False, jobs=1)
 
 
 def test_plate_map_has_the_counts_of_the_protocol():
@@ -132,11 +132,11 @@ def test_an_interrupted_screen_has_no_image_table_and_is_completed(screen, tmp_p
 
     monkeypatch.setattr(writing, "_write_field", stop)
     with pytest.raises(KeyboardInterrupt):
-        simulate(TINY, tmp_path / "screen", progress=False)
+        simulate(TINY, tmp_path / "screen", progress=False, jobs=1)
     assert not (tmp_path / "screen" / writing.IMAGE_TABLE).exists()
     (tmp_path / "screen" / f".half-written.tif.1{writing.PART}").write_bytes(b"killed here")
     monkeypatch.undo()
-    assert digest(simulate(TINY, tmp_path / "screen", progress=False)) == digest(screen)
+    assert digest(simulate(TINY, tmp_path / "screen", progress=False, jobs=1)) == digest(screen)
 
 
 def test_a_folder_with_something_else_is_refused(screen, tmp_path):
