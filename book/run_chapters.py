@@ -19,6 +19,7 @@ from pathlib import Path
 import jupytext
 import papermill
 import yaml
+from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 from tqdm import tqdm
 
@@ -114,7 +115,7 @@ def main(arguments=None):
         progress.set_postfix_str(name)
         try:
             seconds = run(notebook, parameters.get(name, {}), options.out / f"{name}.ipynb", options.timeout)
-        except PapermillExecutionError as error:
+        except (PapermillExecutionError, CellTimeoutError, DeadKernelError) as error:
             progress.close()
             print(
                 f"chapter {name!r} failed; its notebook: {options.out / name}.ipynb\n{error}", file=sys.stderr
