@@ -48,7 +48,10 @@ def main(arguments=None):
     try:
         grid = tune.Tuner(
             tune.with_resources(
-                tune.with_parameters(trial, store_path=str(store.path), training=training), {"cpu": 1}
+                tune.with_parameters(
+                    trial, store_path=str(store.path), training=training, runs=str(folder / "runs")
+                ),
+                {"cpu": 1},
             ),
             param_space={
                 "temperature": tune.grid_search(list(temperatures)),
@@ -103,11 +106,10 @@ def plan(options):
     else:
         source = SimulationConfig.smoke() if options.smoke else SimulationConfig()
         store = artifacts.crops(CropConfig(), source)
-    # Half the learning rate at half the batch: with AdamW the square root is customary, and it is stated here.
     return store, training, temperatures, batch_sizes
 
 
-def trial(config, store_path, training):
+def trial(config, store_path, training, runs):
     """One training: reports after every epoch and, at the end, the scores that do not decide."""
     from cellclr_lib.learning import embed, train
     from cellclr_lib.monitor import ReplicateRetrieval
@@ -119,8 +121,9 @@ def trial(config, store_path, training):
         training,
         temperature=config["temperature"],
         batch_size=config["batch_size"],
+        # With AdamW the learning rate customarily follows the square root of the batch size.
         lr=training.lr * (config["batch_size"] / base) ** 0.5,
-        folder=str(Path(tune.get_context().get_trial_dir()) / "run"),
+        folder=str(Path(runs) / f"temperature{config['temperature']:g}_batch{config['batch_size']}"),
     )
     monitor = ReplicateRetrieval(store)
     rows = []

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -35,6 +36,8 @@ def test_one_row_per_trial(smoke):
     assert table["retrieval"].is_monotonic_decreasing and table["retrieval"].between(0, 1).all()
     assert table[["nsc", "nscb", "loss", "week_from_dmso"]].notna().all(axis=None)
     assert "4 of 4 trials done" in run.stdout
+    for checkpoint in table["checkpoint_path"]:  # they stay with the sweep
+        assert Path(checkpoint).is_file() and folder in Path(checkpoint).parents
 
 
 @pytest.mark.slow
