@@ -25,6 +25,7 @@ from cellclr_lib.data import CellStore, CropConfig, SimulationConfig
 from cellclr_lib.learning import TrainConfig
 
 TEMPERATURES, BATCH_SIZES = (0.1, 0.2, 0.5), (64, 128, 256)
+SETTINGS = ["temperature", "batch_size", "seed"]
 
 
 def main(arguments=None):
@@ -36,12 +37,12 @@ def main(arguments=None):
         return 1
     start = time.time()
     try:
-        store, training, temperatures, batch_sizes = plan(options)
+        store, training, temperatures, batch_sizes, seeds = plan(options)
     except (FileNotFoundError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    count = len(temperatures) * len(batch_sizes)
-    cells = training.epochs * len(store)
+    count = len(temperatures) * len(batch_sizes) * len(seeds)
+    cells = training.epochs * (training.cells_per_epoch or len(store))
     print(f"{count} trials of {training.epochs} epochs on {len(store)} cells ({cells} cells seen each) → {folder}")
 
     ray.init(include_dashboard=False, log_to_driver=False, logging_level="error", num_cpus=options.cpus)
@@ -56,6 +57,7 @@ def main(arguments=None):
             param_space={
                 "temperature": tune.grid_search(list(temperatures)),
                 "batch_size": tune.grid_search(list(batch_sizes)),
+                "seed": tune.grid_search(list(seeds)),
             },
             tune_config=tune.TuneConfig(metric="retrieval", mode="max"),
             run_config=tune.RunConfig(
@@ -70,6 +72,7 @@ def main(arguments=None):
         ray.shutdown()
     table = results(grid)
     table.to_csv(folder / "results.csv", index=False)
+    histories(table).to_csv(folder / "history.csv", index=False)
     print(table.to_string(index=False, float_format="{:.3f}".format))
     done = int((table["error"] == "").sum())
     print(f"{done} of {count} trials done: {folder / 'results.csv'} ({(time.time() - start) / 60:.1f} min)")
@@ -85,7 +88,8 @@ def parser():
     top.add_argument("--smoke", action="store_true", help="four short trials on a tiny simulated screen")
     top.add_argument("--store", type=Path, help="cell store to train on (default: the simulated screen's)")
     top.add_argument("--epochs", type=int, help="epochs of every trial")
-    top.add_argument("--seed", type=int, default=0, help="seed of every trial (default: 0)")
+    top.add_argument("--cells-per-epoch", type=int, help="cells drawn per epoch (default: all of the store)")
+    top.add_argument("--seeds", type=int, nargs="+", default=[0], help="every setting once per seed (default: 0)")
     top.add_argument("--cpus", type=int, help="processors to use, one trial on each (default: all)")
     top.add_argument("--storage", type=Path, default=Path("sweeps"), help="folder of all sweeps (default: sweeps)")
     top.add_argument("--name", default=time.strftime("sweep-%Y%m%d-%H%M%S"), help="name of this sweep")
@@ -93,8 +97,8 @@ def parser():
 
 
 def plan(options):
-    """Store, training settings, temperatures and batch sizes of a sweep."""
-    training = TrainConfig(epochs=4, seed=options.seed)
+    """Store, training settings, temperatures, batch sizes and seeds of a sweep."""
+    training = TrainConfig(epochs=4, cells_per_epoch=options.cells_per_epoch)
     temperatures, batch_sizes = TEMPERATURES, BATCH_SIZES
     if options.smoke:
         training = replace(training, epochs=2)
@@ -106,7 +110,7 @@ def plan(options):
     else:
         source = SimulationConfig.smoke() if options.smoke else SimulationConfig()
         store = artifacts.crops(CropConfig(), source)
-    return store, training, temperatures, batch_sizes
+    return store, training, temperatures, batch_sizes, options.seeds
 
 
 def trial(config, store_path, training, runs):
@@ -121,9 +125,12 @@ def trial(config, store_path, training, runs):
         training,
         temperature=config["temperature"],
         batch_size=config["batch_size"],
+        seed=config["seed"],
         # With AdamW the learning rate customarily follows the square root of the batch size.
         lr=training.lr * (config["batch_size"] / base) ** 0.5,
-        folder=str(Path(runs) / f"temperature{config['temperature']:g}_batch{config['batch_size']}"),
+        folder=str(
+            Path(runs) / f"temperature{config['temperature']:g}_batch{config['batch_size']}_seed{config['seed']}"
+        ),
     )
     monitor = ReplicateRetrieval(store)
     rows = []
@@ -145,6 +152,7 @@ def trial(config, store_path, training, runs):
             "loss": last["loss"],
             "top1": last["top1"],
             "cells_seen": int(last["cells_seen"]),
+            "seconds": last["seconds"],
             "nsc": scores["nsc"],
             "nscb": scores["nscb"],
             "checkpoint_path": str(result.checkpoint),
@@ -160,7 +168,7 @@ class Progress(tune.Callback):
 
     def on_trial_result(self, iteration, trials, trial, result, **info):
         """Say how far a trial is."""
-        setting = f"temperature {trial.config['temperature']:g}, batch {trial.config['batch_size']}"
+        setting = ", ".join(f"{name} {value:g}" for name, value in trial.config.items())
         print(
             f"  [{time.time() - self.start:4.0f} s] {setting}: epoch {result['epoch']}, "
             f"retrieval {result['retrieval']:.3f}",
@@ -184,16 +192,26 @@ def results(grid):
         "top1",
         "epoch",
         "cells_seen",
+        "seconds",
         "checkpoint_path",
     ]
     rows = []
     for result in grid:
         metrics = result.metrics or {}
-        row = {name: result.config[name] for name in ("temperature", "batch_size")}
+        row = {name: result.config[name] for name in SETTINGS}
         row |= {name: metrics.get(name) for name in columns}
         rows.append(row | {"error": str(result.error).strip().splitlines()[-1] if result.error else ""})
     table = pd.DataFrame(rows).sort_values("retrieval", ascending=False, na_position="last")
     return table.reset_index(drop=True)
+
+
+def histories(table):
+    """The learning curves of all finished trials: their settings, then a row per epoch."""
+    curves = []
+    for _, row in table[table["error"] == ""].iterrows():
+        history = pd.read_csv(Path(row["checkpoint_path"]).with_name("history.csv"))
+        curves.append(history.assign(**{name: row[name] for name in SETTINGS}))
+    return pd.concat(curves, ignore_index=True) if curves else pd.DataFrame(columns=SETTINGS)
 
 
 if __name__ == "__main__":
