@@ -2,6 +2,7 @@
 
     python book/run_chapters.py                    # quick: the parameters of book/smoke.yaml
     python book/run_chapters.py --params my.yaml   # yours
+    python book/run_chapters.py views training     # only these chapters
 
 leaves the executed notebooks and `times.csv` in `_build/papermill`. The parameter file holds one mapping per
 chapter (`fields_to_cells: {epochs: 1}`); every name is checked against the chapter's parameters cell before
@@ -86,15 +87,14 @@ def run(notebook, values, out, timeout_s):
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("chapters", nargs="*", help="names of chapters, such as `training`; default: all")
     parser.add_argument(
         "--params",
         type=Path,
         default=REPOSITORY / "book/smoke.yaml",
         help="YAML file: chapter → parameter → value; default: book/smoke.yaml, a quick run",
     )
-    parser.add_argument(
-        "--out", type=Path, default=REPOSITORY / "_build/papermill", help="folder of the results"
-    )
+    parser.add_argument("--out", type=Path, default=REPOSITORY / "_build/papermill", help="folder of the results")
     parser.add_argument("--timeout", type=int, default=1800, help="seconds a cell may take")
     options = parser.parse_args(arguments)
     # The compact figure type keeps plotly.js (5 MB) out of every notebook.
@@ -102,9 +102,20 @@ def main(arguments=None):
 
     sources = options.out / "sources"
     sources.mkdir(parents=True, exist_ok=True)
-    notebooks = {chapter.stem: to_notebook(chapter, sources) for chapter in chapters()}
+    known = {chapter.stem: chapter for chapter in chapters()}
+    problems = [
+        f"no chapter is called {name!r}: there are {', '.join(known)}"
+        for name in set(options.chapters) - set(known)
+    ]
+    notebooks = {
+        name: to_notebook(chapter, sources)
+        for name, chapter in known.items()
+        if not options.chapters or name in options.chapters
+    }
     parameters = yaml.safe_load(options.params.read_text()) or {}
-    problems = check_parameters(parameters, notebooks)
+    if options.chapters:
+        parameters = {name: values for name, values in parameters.items() if name in notebooks}
+    problems += check_parameters(parameters, notebooks)
     if problems:
         print("\n".join(problems), file=sys.stderr)
         return 2
@@ -117,9 +128,7 @@ def main(arguments=None):
             seconds = run(notebook, parameters.get(name, {}), options.out / f"{name}.ipynb", options.timeout)
         except (PapermillExecutionError, CellTimeoutError, DeadKernelError) as error:
             progress.close()
-            print(
-                f"chapter {name!r} failed; its notebook: {options.out / name}.ipynb\n{error}", file=sys.stderr
-            )
+            print(f"chapter {name!r} failed; its notebook: {options.out / name}.ipynb\n{error}", file=sys.stderr)
             return 1
         times.append({"chapter": name, "seconds": f"{seconds:.1f}"})
         with open(options.out / "times.csv", "w", newline="") as file:

@@ -35,9 +35,9 @@ def write(folder, name, code):
     (folder / f"book/{name}.md").write_text(HEADER.format(title=name, code=code))
 
 
-def run(folder, parameters="{}"):
+def run(folder, parameters="{}", *chapters):
     (folder / "params.yaml").write_text(parameters)
-    command = [sys.executable, "book/run_chapters.py", "--params", "params.yaml", "--out", "out"]
+    command = [sys.executable, "book/run_chapters.py", *chapters, "--params", "params.yaml", "--out", "out"]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
 
 
@@ -51,9 +51,19 @@ def test_chapters_run_with_their_parameters(small_book):
     assert names == ["chapter", "first", "second"]
 
 
-@pytest.mark.parametrize(
-    "parameters, named", [("first: {sise: 2}", "'sise'"), ("frist: {size: 2}", "'frist'")]
-)
+def test_one_chapter_can_be_run(small_book):
+    done = run(small_book, "{first: {size: 3}, second: {size: 21}}", "second")
+    assert done.returncode == 0, done.stderr
+    assert (small_book / "out/second.ipynb").exists() and not (small_book / "out/first.ipynb").exists()
+
+
+def test_an_unknown_chapter_is_named(small_book):
+    done = run(small_book, "{}", "frist")
+    assert done.returncode == 2
+    assert "frist" in done.stderr and "second" in done.stderr
+
+
+@pytest.mark.parametrize("parameters, named", [("first: {sise: 2}", "'sise'"), ("frist: {size: 2}", "'frist'")])
 def test_a_misspelt_name_stops_before_anything_runs(small_book, parameters, named):
     done = run(small_book, parameters)
     assert done.returncode == 2
