@@ -1,4 +1,4 @@
-"""What the book's own Sphinx extensions compute: reading times, settings of the API reference, links to chapters."""
+"""What the book's own Sphinx extensions compute: reading times, the API reference, links to chapters."""
 
 from dataclasses import dataclass
 from pathlib import Path
