@@ -13,9 +13,9 @@ BOOK = Path(__file__).resolve().parent.parent / "book"
 CHAPTERS = sorted(
     path
     for path in BOOK.glob("*.md")
-    if "\n# " in path.read_text() and path.stem not in {"glossary", "references", "execution"}
+    if "\n# " in path.read_text() and path.stem not in {"glossary", "api", "references", "execution"}
 )
-BACK_MATTER = [BOOK / f"{name}.md" for name in ("glossary", "references", "execution")]
+BACK_MATTER = [BOOK / f"{name}.md" for name in ("glossary", "api", "references", "execution")]
 WIDTH = 78  # columns of code that a page shows without scrolling
 
 
@@ -136,6 +136,22 @@ def test_no_score_is_typed(chapter):
         plain = re.sub(r"\{glue:text\}`[^`]*`|95 % interval", "", paragraph)
         found = NEAR.search(plain)
         assert not found, f"typed number {found[0]!r} in: {paragraph[:200]}"
+
+
+def test_reading_times_are_computed(chapter, monkeypatch):
+    monkeypatch.syspath_prepend(BOOK / "_ext")
+    from reading_time import minutes
+
+    source = chapter.read_text()
+    assert "**Time** {reading-time}`minutes` of reading" in source
+    assert 5 <= minutes(source) <= 25
+
+
+def test_the_book_is_read_in_two_to_three_hours(monkeypatch):
+    monkeypatch.syspath_prepend(BOOK / "_ext")
+    from reading_time import minutes
+
+    assert 110 <= sum(minutes(chapter.read_text()) for chapter in CHAPTERS) <= 190
 
 
 def test_smoke_parameters_exist(repository):
