@@ -2,7 +2,7 @@
 
 `style` holds the palette and the look, `images` pictures of cells and fields, `screens` plate maps and what
 became of the cells, `training` curves and the embedding map, `scores` everything about NSC and NSCB,
-`tuning` the results of a sweep.
+`tuning` the results of a sweep, `seeds` whether they are more than luck.
 """
 
 from . import style
@@ -17,12 +17,14 @@ from .scores import (
     score_table,
 )
 from .screens import intensity_scaling, plate_map, rejections
+from .seeds import best_of_many, sweep_cost, sweep_interaction
 from .style import moa_colour
 from .training import embedding_map, training_curves
 from .tuning import sweep_agreement, sweep_curves, sweep_heatmap, sweep_parallel
 
 __all__ = [
     "admissible_neighbours",
+    "best_of_many",
     "composite",
     "confusion",
     "data_ladder",
@@ -39,8 +41,10 @@ __all__ = [
     "score_slope",
     "score_table",
     "sweep_agreement",
+    "sweep_cost",
     "sweep_curves",
     "sweep_heatmap",
+    "sweep_interaction",
     "sweep_parallel",
     "training_curves",
 ]
