@@ -20,6 +20,7 @@ from cellclr_lib.profiles import (
     TVNCentred,
     Whitener,
     batch_predictability,
+    drop_interval,
     interval,
     load_profiles,
     nsc,
@@ -65,20 +66,27 @@ def measure(meta, feats, lams=LAMS, halves=HALVES):
     Returns
     -------
     pandas.DataFrame
-        ``post lam``; ``nsc nscb`` with ``_low _high _correct _total``; ``week_fitted week_other week_chance``: how
-        often the week is told from DMSO wells of the fit and from others, when half of each plate's are fitted on.
+        ``post lam``; ``nsc nscb`` with ``_low _high _correct _total``, and ``_gain`` over features that are only
+        centred on DMSO, with ``_gain_low _gain_high``; ``week_fitted week_other week_chance``: how often the week is
+        told from DMSO wells of the fit and from others, when half of each plate's are fitted on.
     """
     ways = [("standardised", np.nan, None)]
     ways += [(post, lam, make(min(lam, NO_SHRINKING))) for post, make in POSTS.items() for lam in lams]
+    metrics = {"nsc": nsc, "nscb": nscb}
+    pair = treatments(meta, Whitener(NO_SHRINKING).fit_transform(meta, feats))
+    centred = {name: metric(*pair) for name, metric in metrics.items()}
     rows = []
     for post, lam, step in ways:
         profiles = feats if step is None else step.fit(meta, feats).transform(meta, feats)
         row = {"post": post, "lam": lam}
-        for name, metric in (("nsc", nsc), ("nscb", nscb)):
+        for name, metric in metrics.items():
             score = metric(*treatments(meta, profiles))
             low, high = interval(score)
             row |= {name: score.accuracy, f"{name}_low": low, f"{name}_high": high}
             row |= {f"{name}_correct": score.correct, f"{name}_total": score.total}
+            low, high = drop_interval(score, centred[name])
+            row |= {f"{name}_gain": score.accuracy - centred[name].accuracy}
+            row |= {f"{name}_gain_low": low, f"{name}_gain_high": high}
         rows.append(row | week_told(meta, feats, step, halves))
     return pd.DataFrame(rows)
 

@@ -38,7 +38,7 @@ def control_covariances(matrices, limit=1.0):
     matrices : dict of str to ndarray (D, D)
         Title → covariance.
     limit : float
-        Values beyond ± `limit` get the last colour. Drawn in 200 steps, so that a page stays small.
+        Values beyond ± `limit` get the last colour. Drawn in steps of a hundredth of it, so that a page stays small.
 
     Returns
     -------
@@ -186,7 +186,7 @@ def week_told(table, chance):
         )
     label = {"text": "chance", "font": {"size": 11}}
     figure.add_vline(x=100 * chance, line={"dash": "dot", "color": NEUTRAL}, annotation=label)
-    bare(figure, height=130 + 60 * len(posts))
+    bare(figure, height=150 + 60 * len(posts), legend={"y": 1.02, "yanchor": "bottom"})
     figure.update_yaxes(tickvals=-np.arange(len(posts)), ticktext=posts, zeroline=False)
     return figure.update_xaxes(title="week told from DMSO wells, % (lower is better)", rangemode="tozero")
 
@@ -222,6 +222,7 @@ def score_path(table, x_title, colours, marks=None, y_title="answered right, %")
                 figure.add_scatter(
                     x=np.concatenate([rows["at"], rows["at"][::-1]]),
                     y=100 * np.concatenate([rows["high"], rows["low"][::-1]]),
+                    mode="lines",
                     fill="toself",
                     fillcolor=colour,
                     opacity=0.13,
@@ -250,10 +251,12 @@ def score_path(table, x_title, colours, marks=None, y_title="answered right, %")
             )
         if marks and panel in marks:
             at, text = marks[panel]
-            label = {"text": text, "font": {"size": 11}}
-            figure.add_vline(x=at, line={"dash": "dash", "color": NEUTRAL}, annotation=label, **place)
-    bare(figure, height=430, legend={"y": -0.2})
-    figure.update_xaxes(type="log", zeroline=False)
+            figure.add_vline(x=at, line={"dash": "dash", "color": NEUTRAL}, **place)
+            # Annotations of a logarithmic axis lie at the logarithm, shapes do not.
+            where = {"x": np.log10(at), "y": 0.02, "yref": "y domain", "xanchor": "right", "yanchor": "bottom"}
+            figure.add_annotation(text=text, showarrow=False, textangle=-90, **where, **place)
+    bare(figure, height=430, legend={"y": -0.27})
+    figure.update_xaxes(type="log", zeroline=False, dtick=1)
     if np.isinf(table["x"]).any():
         decades = np.arange(np.ceil(np.log10(finite.min())), np.log10(end), 2)
         text = [f"{10.0**d:g}" for d in decades if 10.0**d < end] + ["∞"]

@@ -29,6 +29,11 @@ def test_every_post_processing_and_lambda(benchmark, table):
     assert (table["nsc_total"] == 103).all() and (table["nscb_total"] == 92).all()
     for name in ("nsc", "nscb"):
         np.testing.assert_allclose(table[name], table[f"{name}_correct"] / table[f"{name}_total"], atol=1e-5)
+    centred = table[(table["post"] == "whitening") & np.isinf(table["lam"])].iloc[0]
+    for name in ("nsc", "nscb"):
+        np.testing.assert_allclose(table[f"{name}_gain"], table[name] - centred[name], atol=1e-5)
+        assert (table[f"{name}_gain_low"] <= table[f"{name}_gain"]).all()
+        assert (table[f"{name}_gain"] <= table[f"{name}_gain_high"]).all()
     assert {"date", "commit", "versions"} <= set(json.loads(benchmark.RESULTS.with_suffix(".json").read_text()))
 
 

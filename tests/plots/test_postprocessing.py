@@ -109,6 +109,8 @@ def test_repeated_fits_are_points_on_a_line_of_means():
     np.testing.assert_allclose(points.y, [20, 40, 90])
     np.testing.assert_allclose(line.y, [30, 90])
     assert figure.layout.shapes[0].x0 == 7
+    (label,) = [note for note in figure.layout.annotations if note.text == "features"]
+    assert label.x == pytest.approx(np.log10(7))  # or the axis would run to 10⁷
     pd.testing.assert_frame_equal(table, before)
 
 
