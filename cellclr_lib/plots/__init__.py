@@ -2,8 +2,8 @@
 
 `style` holds the palette and the look, `images` pictures of cells and fields, `fields` contrasts and dose
 series, `layout` what lies on plates and in weeks, `screens` counts of cells on plates and what became of the
-cells, `training` curves and the embedding map, `scores` everything about NSC and NSCB, `postprocessing` what
-whitening and TVN do, `real` what the real screen costs and where its scores stand, `tuning` the results of a
+cells, `loss` what is pulled and pushed, `training` curves and the embedding map, `scores` everything about NSC and
+NSCB, `postprocessing` what whitening and TVN do, `real` what the real screen costs and where its scores stand, `tuning` the results of a
 sweep, `seeds` whether they are more than luck.
 """
 
@@ -11,6 +11,7 @@ from . import style
 from .fields import beside, contrast, dose_series
 from .images import composite, field, montage, pairs
 from .layout import compounds_by_week, moa_code, moa_plate_map
+from .loss import circle_walk, hardest_negatives, push_enrichment, push_weights, similarity_matrices
 from .postprocessing import (
     by_similarity,
     control_covariances,
@@ -42,6 +43,7 @@ __all__ = [
     "beside",
     "best_of_many",
     "by_similarity",
+    "circle_walk",
     "composite",
     "compounds_by_week",
     "confusion",
@@ -54,6 +56,7 @@ __all__ = [
     "embedding_map",
     "error_table",
     "field",
+    "hardest_negatives",
     "illumination",
     "intensity_scaling",
     "moa_code",
@@ -65,12 +68,15 @@ __all__ = [
     "post_gains",
     "published_and_measured",
     "published_table",
+    "push_enrichment",
+    "push_weights",
     "real_among_draws",
     "rejections",
     "score_intervals",
     "score_path",
     "score_slope",
     "score_table",
+    "similarity_matrices",
     "stage_times",
     "sweep_agreement",
     "sweep_cost",
