@@ -3,8 +3,8 @@
 `style` holds the palette and the look, `images` pictures of cells and fields, `fields` contrasts and dose
 series, `layout` what lies on plates and in weeks, `screens` counts of cells on plates and what became of the
 cells, `loss` what is pulled and pushed, `training` curves and the embedding map, `scores` everything about NSC and
-NSCB, `postprocessing` what whitening and TVN do, `real` what the real screen costs and where its scores stand, `tuning` the results of a
-sweep, `seeds` whether they are more than luck.
+NSCB, `postprocessing` what whitening and TVN do, `real` what the real screen costs and where its scores
+stand, `tuning` the results of a sweep, `seeds` whether they are more than luck.
 """
 
 from . import style
