@@ -4,7 +4,8 @@
 series, `layout` what lies on plates and in weeks, `screens` counts of cells on plates and what became of the
 cells, `loss` what is pulled and pushed, `training` curves and the embedding map, `scores` everything about NSC and
 NSCB, `postprocessing` what whitening and TVN do, `real` what the real screen costs and where its scores
-stand, `tuning` the results of a sweep, `seeds` whether they are more than luck.
+stand, `tuning` the results of a sweep, `seeds` whether they are more than luck, `views` random changes of
+cells and which of them pay.
 """
 
 from . import style
@@ -37,6 +38,7 @@ from .seeds import best_of_many, sweep_cost, sweep_interaction
 from .style import moa_colour
 from .training import embedding_map, training_curves
 from .tuning import sweep_agreement, sweep_curves, sweep_heatmap, sweep_parallel
+from .views import view_ablation, view_agreement, view_grid, view_matches
 
 __all__ = [
     "admissible_neighbours",
@@ -85,6 +87,10 @@ __all__ = [
     "sweep_interaction",
     "sweep_parallel",
     "training_curves",
+    "view_ablation",
+    "view_agreement",
+    "view_grid",
+    "view_matches",
     "week_told",
     "whitening_sketch",
 ]
