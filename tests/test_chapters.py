@@ -154,10 +154,13 @@ TERMS = {  # glossary entry → the words that need it; not those of everyday la
 
 
 def running_prose(chapter):
-    """Sentences of the page: no code, headings, tables, captions, boxes, formulas, nor roles other than `term`."""
+    """Sentences of the page: no code, headings, boxes, formulas, nor tables; of roles and tables their `term`s."""
     text = prose(chapter)
     text = re.sub(r"^(`{3,})\{.*?^\1 *$", "", text, flags=re.DOTALL | re.MULTILINE)
-    text = re.sub(r"^(#|\||:\w|\*\*Next|\().*$", "", text, flags=re.MULTILINE)
+    text = re.sub(r"^(#|:\w|\*\*Next|\().*$", "", text, flags=re.MULTILINE)
+    text = re.sub(
+        r"^\|.*$", lambda row: " ".join(re.findall(r"\{term\}`[^`]*`", row[0])), text, flags=re.MULTILINE
+    )
     quoted = re.compile(r"(\{term\})?(?:\{[a-z:]+\})?`[^`]*`|\$[^$]*\$")
     return quoted.sub(lambda m: m[0] if m[1] else "", text)
 
