@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+from cellclr_lib.config import to_dict
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 PACKAGES = ("cellclr", "numpy", "pandas", "scikit-image", "scikit-learn", "torch", "torchvision")
 
@@ -36,6 +38,26 @@ def provenance(**more):
 def write(path, **more):
     """Write `provenance` as JSON to `path`."""
     Path(path).write_text(json.dumps(provenance(**more), indent=1) + "\n")
+
+
+def changed_settings(recorded, settings):
+    """Names of recorded settings that are different now.
+
+    A setting that came later does not count: its default is to do what was done before.
+
+    Parameters
+    ----------
+    recorded : dict
+        As `to_dict` gave it when the results were made.
+    settings : dataclass instance
+        What a run would use now.
+
+    Returns
+    -------
+    list of str
+    """
+    now = to_dict(settings)
+    return [name for name, value in recorded.items() if name not in now or now[name] != value]
 
 
 def _git(*arguments):
