@@ -106,7 +106,7 @@ def push_weights(cosines, temperatures):
     """
     hardest = np.sort(np.asarray(cosines, float))[::-1]
     rank = np.arange(1, len(hardest) + 1)
-    figure = make_subplots(1, 2, horizontal_spacing=0.16)
+    figure = make_subplots(1, 2, horizontal_spacing=0.2)
     for temperature, colour in zip(temperatures, ACCENTS[: len(temperatures)], strict=True):
         share = np.exp((hardest - hardest[0]) / temperature)
         share /= share.sum()
