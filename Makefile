@@ -39,7 +39,7 @@ bench: $(READY)
 	@start=$$(date +%s); $(PY) benchmarks/headline.py && $(SAY) "measured: book/results/headline.csv, and the table in README.md"
 
 lab: $(READY)
-	$(PY) -m jupyterlab --notebook-dir=book
+	JUPYTER_CONFIG_PATH=$(CURDIR)/book/_lab $(PY) -m jupyterlab --notebook-dir=book
 
 serve:
 	@test -f _build/html/index.html || { echo "no book in _build/html yet: run \`make book\` first"; exit 1; }

@@ -154,6 +154,35 @@ def features(method, training=None, cropping=None, source=None, seed=0):
     return store.table, _cached(cache() / "features" / f"{name}.npy", make)
 
 
+def published(name):
+    """Path of a published file of the real screen: where you keep real data, else from the cache or the network.
+
+    Parameters
+    ----------
+    name : str
+        One of `cellclr_lib.data.download.PUBLISHED`.
+
+    Returns
+    -------
+    pathlib.Path
+        Looked for in the folder ``bbbc021`` of `CELLCLR_DATA` and of ``shared/real`` in or beside the repository,
+        then in the cache; else downloaded. The checksum is verified wherever it lies.
+
+    Raises
+    ------
+    FileNotFoundError
+        If it is in none of these places and cannot be downloaded.
+    ValueError
+        If the name is unknown or the contents are not the published ones.
+    """
+    from cellclr_lib.data.download import fetch
+
+    given = os.environ.get("CELLCLR_DATA")
+    places = [Path(given)] if given else []
+    places += [folder / "shared" / "real" for folder in (LIBRARY.parent, LIBRARY.parent.parent)]
+    return fetch(name, cache() / "published", [place / "bbbc021" for place in places])
+
+
 def size():
     """Bytes in the cache."""
     return sum(file.stat().st_size for file in cache().rglob("*") if file.is_file())

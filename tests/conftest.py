@@ -1,11 +1,23 @@
-"""Fixtures shared by all tests: where the real samples lie, if they are here at all."""
+"""Fixtures shared by all tests: real samples and a browser, where they are to be had, and a tiny screen."""
 
 import os
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 def _real(name):
@@ -67,3 +79,47 @@ def real_screen(real_bbbc021, tmp_path_factory):
     with zipfile.ZipFile(real_bbbc021 / "BBBC021_v1_images_Week2_24381.zip") as archive:
         archive.extractall(root)
     return Screen(root)
+
+
+@pytest.fixture(scope="session")
+def skip_unless_ci():
+    """Function that skips with a reason; on a CI machine a browser test that does not run is a failure."""
+
+    def skip(reason):
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"{reason} (in CI this is a failure, not a skip)")
+        pytest.skip(reason)
+
+    return skip
+
+
+def _system_chromium():
+    names = ("chromium", "chromium-browser", "google-chrome")
+    return next((path for path in map(shutil.which, names) if path), None)
+
+
+def _install_chromium():
+    """Debian's package, where this process may install one."""
+    if shutil.which("apt-get") is None or os.geteuid() != 0:
+        return None
+    for command in (["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", "chromium"]):
+        subprocess.run(command, check=False, capture_output=True, timeout=600)
+    return _system_chromium()
+
+
+@pytest.fixture(scope="session")
+def browser(skip_unless_ci):
+    """Chromium of the system, else Playwright's own, else Debian's package, else a skip with the reason."""
+    playwright = pytest.importorskip("playwright.sync_api").sync_playwright().start()
+    executable = _system_chromium()
+    if executable is None and not Path(playwright.chromium.executable_path).exists():
+        executable = _install_chromium()
+        if executable is None:
+            playwright.stop()
+            skip_unless_ci(
+                "no Chromium: neither on the PATH, nor Playwright's own, nor could Debian's be installed"
+            )
+    browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
+    yield browser
+    browser.close()
+    playwright.stop()

@@ -17,56 +17,9 @@ import pytest
 
 pytestmark = pytest.mark.browser
 
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 WIDTHS_PX = (1280, 390)
 PAGE_LIMIT_MB = 3
 NOT_PAGES = {"genindex.html", "search.html", "index.html"}  # made by Sphinx: nothing of ours to draw
-
-
-def _skip(reason):
-    """Skip; on a CI machine a browser test that does not run is a failure."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"{reason} (in CI this is a failure, not a skip)")
-    pytest.skip(reason)
-
-
-def _system_chromium():
-    names = ("chromium", "chromium-browser", "google-chrome")
-    return next((path for path in map(shutil.which, names) if path), None)
-
-
-def _install_chromium():
-    """Debian's package, where this process may install one."""
-    if shutil.which("apt-get") is None or os.geteuid() != 0:
-        return None
-    for command in (["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", "chromium"]):
-        subprocess.run(command, check=False, capture_output=True, timeout=600)
-    return _system_chromium()
-
-
-@pytest.fixture(scope="session")
-def browser():
-    """Chromium of the system, else Playwright's own, else Debian's package, else a skip with the reason."""
-    playwright = pytest.importorskip("playwright.sync_api").sync_playwright().start()
-    executable = _system_chromium()
-    if executable is None and not Path(playwright.chromium.executable_path).exists():
-        executable = _install_chromium()
-        if executable is None:
-            playwright.stop()
-            _skip("no Chromium: neither on the PATH, nor Playwright's own, nor could Debian's be installed")
-    browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
-    yield browser
-    browser.close()
-    playwright.stop()
 
 
 def build_smoke_book(repository, folder):
@@ -83,13 +36,13 @@ def build_smoke_book(repository, folder):
 
 
 @pytest.fixture(scope="session", params=["smoke", pytest.param("real", marks=pytest.mark.pages)])
-def html(request, repository, tmp_path_factory):
+def html(request, repository, tmp_path_factory, skip_unless_ci):
     """Folder of a built book: the smoke book, or the real one (CELLCLR_BOOK_HTML or _build/html)."""
     if request.param == "smoke":
         return build_smoke_book(repository, tmp_path_factory.mktemp("smoke_book"))
     folder = Path(os.environ.get("CELLCLR_BOOK_HTML", repository / "_build/html"))
     if not (folder / "index.html").is_file():
-        _skip(f"no built book in {folder}: run `make book` first")
+        skip_unless_ci(f"no built book in {folder}: run `make book` first")
     return folder
 
 

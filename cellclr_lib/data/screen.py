@@ -69,13 +69,13 @@ class Screen:
 
     @property
     def wells(self):
-        """One row per well: ``plate well batch replicate compound concentration_um moa role``."""
+        """Table of wells with columns ``plate well batch replicate compound concentration_um moa role``."""
         columns = ["plate", "well", "batch", "replicate", "compound", "concentration_um", "moa", "role"]
         return self.fields.drop_duplicates(["plate", "well"])[columns].reset_index(drop=True)
 
     @property
     def treatments(self):
-        """One row per scored treatment: ``compound concentration_um moa``, without controls."""
+        """Table of the scored treatments, one row each, with ``compound concentration_um moa``; no controls."""
         treated = self.fields[self.fields["role"] == "treatment"]
         return treated[["compound", "concentration_um", "moa"]].drop_duplicates().reset_index(drop=True)
 

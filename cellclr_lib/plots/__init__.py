@@ -1,7 +1,8 @@
 """Figures of the book and the reports: tables in, Plotly figures out; nothing is ever shown here.
 
 `style` holds the palette and the look, `images` pictures of cells and fields, `screens` plate maps and what
-became of the cells, `training` curves and the embedding map, `scores` everything about NSC and NSCB.
+became of the cells, `training` curves and the embedding map, `scores` everything about NSC and NSCB,
+`tuning` the results of a sweep.
 """
 
 from . import style
@@ -18,6 +19,7 @@ from .scores import (
 from .screens import intensity_scaling, plate_map, rejections
 from .style import moa_colour
 from .training import embedding_map, training_curves
+from .tuning import sweep_agreement, sweep_curves, sweep_heatmap, sweep_parallel
 
 __all__ = [
     "admissible_neighbours",
@@ -36,6 +38,10 @@ __all__ = [
     "score_intervals",
     "score_slope",
     "score_table",
+    "sweep_agreement",
+    "sweep_curves",
+    "sweep_heatmap",
+    "sweep_parallel",
     "training_curves",
 ]
 

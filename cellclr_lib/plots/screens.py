@@ -58,8 +58,7 @@ def plate_map(table, value="cells", plates=6):
             colorbar={"title": value, "outlinewidth": 0},
         )
     menu = [
-        {"label": name, "method": "restyle", "args": [{"visible": [p == name for p in names]}]}
-        for name in names
+        {"label": name, "method": "restyle", "args": [{"visible": [p == name for p in names]}]} for name in names
     ]
     bare(
         figure,
@@ -157,3 +156,48 @@ def intensity_scaling(quantiles, channels=("dna", "tubulin", "actin")):
     figure.update_yaxes(rangemode="tozero")
     figure.update_annotations(font_size=13)
     return figure
+
+
+def illumination(typical, light, channels=("dna", "tubulin", "actin")):
+    """The mean field, the light fitted to it, and what is left after division, channel by channel.
+
+    Parameters
+    ----------
+    typical : ndarray (C, H, W)
+        Mean over many fields, in units of a field's own mean.
+    light : ndarray (C, H, W)
+        Relative illumination, mean 1.
+    channels : sequence of str, length C
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        One colour scale, in per cent above or below the mean of the field.
+    """
+    stages = {"mean field": typical, "fitted light": light, "mean field / light": typical / light}
+    titles = [f"{channel}: {stage}" for channel in channels for stage in stages]
+    figure = make_subplots(
+        len(channels), len(stages), subplot_titles=titles, vertical_spacing=0.07, horizontal_spacing=0.03
+    )
+    for c in range(len(channels)):
+        for column, image in enumerate(stages.values()):
+            figure.add_heatmap(
+                z=np.round(100 * (image[c] - 1), 1),
+                coloraxis="coloraxis",
+                row=c + 1,
+                col=column + 1,
+                hovertemplate="%{z:+.0f} %<extra></extra>",
+            )
+    bare(figure, height=200 * len(channels) + 80)
+    figure.update_layout(
+        coloraxis={
+            "colorscale": "PuOr",
+            "cmid": 0,
+            "cmin": -40,
+            "cmax": 40,
+            "colorbar": {"title": "%", "outlinewidth": 0},
+        }
+    )
+    figure.update_xaxes(visible=False)
+    figure.update_yaxes(visible=False, autorange="reversed")
+    return figure.update_annotations(font_size=12)

@@ -40,7 +40,7 @@ class Score:
 
     @property
     def total(self):
-        """Number of queries: the denominator."""
+        """Number of queries, the denominator."""
         return len(self.neighbours)
 
     @property

@@ -1,0 +1,375 @@
+"""Figures of a sweep: which settings were better, by how much, and was it more than luck (chapter 8, tuning).
+
+Every function takes what `tuning/sweep.py` writes: `results`, one row per trial (results.csv), or `history`, one
+row per trial and epoch (history.csv). Shares come as fractions and are drawn in per cent. Trials that failed, with
+an `error` or without a score, are left out.
+"""
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.colors import sample_colorscale
+
+from . import _trials
+from ._trials import DASHES, MANY, MEASURES, SCALE, SETTINGS, SYMBOLS
+from .style import NEUTRAL, bare
+
+
+def sweep_heatmap(results, value="retrieval"):
+    """Temperature × batch size: the mean over seeds as colour and number, the spread of the seeds below it.
+
+    A menu chooses the measure. The colour scale spans the single trials, not the means, so that differences within
+    the spread of the seeds look as small as they are; bright is always better. A setting without a finished trial
+    stays empty and says so. Settings with many values, as random search gives them, are put into bins.
+
+    Parameters
+    ----------
+    results : DataFrame, one row per trial
+        Columns `temperature batch_size retrieval`, and those of week_from_dmso, nsc, nscb, error that are known.
+    value : str
+        The measure shown first.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+
+    Raises
+    ------
+    ValueError
+        If no finished trial has `value`.
+    """
+    results = results.reset_index(drop=True)
+    fine = _trials.finished(results)
+    offered = _offered(fine, ("retrieval", "week_from_dmso", "nsc", "nscb"), value)
+    (x_names, x_of), (y_names, y_of) = (_trials.levels(results[name]) for name in ("temperature", "batch_size"))
+    figure = go.Figure()
+    for column in offered:
+        scores = MEASURES[column][1] * fine[column].reindex(results.index)
+        means = np.full((len(y_names), len(x_names)), np.nan)
+        text, hover = np.full(means.shape, "", object), np.full(means.shape, "", object)
+        for y, x in np.ndindex(means.shape):
+            trials = scores[(y_of == y) & (x_of == x)]
+            means[y, x] = trials.mean()
+            text[y, x], words = _cell_texts(trials, MEASURES[column][0])
+            hover[y, x] = f"temperature {x_names[x]}, batch size {y_names[y]}<br>{words}"
+        empty = np.isnan(means)
+        shared = {"visible": column == value, "hoverinfo": "text", "name": column}
+        figure.add_heatmap(
+            z=means,
+            x=x_names,
+            y=y_names,
+            text=np.where(empty, "", text),
+            texttemplate="%{text}",
+            hovertext=hover,
+            hoverongaps=False,
+            colorscale=SCALE,
+            reversescale="↓" in _trials.title(column),
+            zmin=scores.min(),
+            zmax=scores.max(),
+            xgap=3,
+            ygap=3,
+            colorbar={"title": {"text": "%"}, "outlinewidth": 0, "thickness": 14},
+            **shared,
+        )
+        figure.add_scatter(
+            x=np.array(x_names)[np.nonzero(empty)[1]],
+            y=np.array(y_names)[np.nonzero(empty)[0]],
+            mode="text",
+            text=text[empty],
+            hovertext=hover[empty],
+            textfont={"color": NEUTRAL},
+            showlegend=False,
+            **shared,
+        )
+    bare(figure, height=140 + 75 * max(3, len(y_names)))
+    _menu(
+        figure,
+        [
+            (_trials.title(chosen), "restyle", [{"visible": [c == chosen for c in offered for _ in range(2)]}])
+            for chosen in offered
+        ],
+        offered.index(value),
+    )
+    # An empty column is a finding, so the axes do not shrink to what was drawn.
+    quiet = {"type": "category", "showgrid": False}
+    figure.update_xaxes(title="temperature", categoryarray=x_names, range=[-0.5, len(x_names) - 0.5], **quiet)
+    return figure.update_yaxes(
+        title="batch size", categoryarray=y_names, range=[-0.5, len(y_names) - 0.5], **quiet
+    )
+
+
+def _cell_texts(scores, name):
+    """What stands in one cell of the heat map, and what its hover adds; `scores` in per cent, NaN where failed."""
+    known = scores.dropna()
+    lost = len(scores) - len(known)
+    if known.empty:
+        return ("failed", f"{lost} failed") if lost else ("no trial", "no trial")
+    failed = f"<br>{lost} failed" if lost else ""
+    hover = f"{name}: mean {known.mean():.2f} %"
+    if len(known) == 1:
+        return f"<b>{known.mean():.1f}</b><br>one trial", f"{hover}<br>one trial: no spread{failed}"
+    low, high = known.min(), known.max()
+    return (
+        f"<b>{known.mean():.1f}</b><br>{low:.1f} to {high:.1f}",
+        f"{hover}<br>{len(known)} trials, from {low:.2f} to {high:.2f} %{failed}",
+    )
+
+
+def sweep_parallel(results):
+    """Parallel coordinates: a line per trial from its settings to its scores, coloured by replicate retrieval.
+
+    Drawn with ordinary lines, so it needs no WebGL, prints, and follows the page's theme. Temperature, batch size
+    and whatever spans more than a factor of thirty have logarithmic axes, marked as such; ticks are true values. A
+    menu brings some of the trials to the front.
+
+    Parameters
+    ----------
+    results : DataFrame, one row per trial
+        Column `retrieval`, and those of `temperature batch_size seed loss top1 week_from_dmso error` that are
+        known; further numeric columns with more than one value become axes of their own.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+
+    Raises
+    ------
+    ValueError
+        If no trial finished.
+    """
+    trials = _trials.finished(results)
+    _offered(trials, ["retrieval"], "retrieval")
+    trials = trials.sort_values("retrieval", ignore_index=True)  # the best are drawn last, on top
+    settings = [name for name in SETTINGS if name in trials] + _trials.further(trials)
+    scores = [
+        c for c in ("loss", "top1", "week_from_dmso", "retrieval") if c in trials and trials[c].notna().any()
+    ]
+    columns = settings + scores
+    axes = [_trials.axis(name, MEASURES.get(name, ("", 1))[1] * trials[name]) for name in columns]
+    colours = sample_colorscale(SCALE, axes[-1]["place"])
+
+    figure = go.Figure()
+    for i, heights in enumerate(np.stack([axis["place"] for axis in axes], axis=1)):
+        trial = trials.iloc[i]
+        figure.add_scatter(
+            x=np.arange(len(columns)),
+            y=heights,
+            mode="lines+markers",
+            line={"color": colours[i], "width": 2},
+            marker={"color": colours[i], "size": 7},
+            name=_trials.setting(trial, settings),
+            hovertext=_trials.about(trial, settings),
+            hoverinfo="text",
+            showlegend=False,
+        )
+    steps = np.linspace(0, 1, 100)
+    figure.add_scatter(  # the last axis is the key to the colours
+        x=np.full(len(steps), len(columns) - 1 + 0.08),
+        y=steps,
+        mode="markers",
+        marker={"color": sample_colorscale(SCALE, steps), "symbol": "square", "size": 8},
+        hoverinfo="skip",
+        showlegend=False,
+        name="key",
+    )
+    for i, (name, axis) in enumerate(zip(columns, axes, strict=True)):
+        figure.add_shape(type="line", x0=i, x1=i, y0=0, y1=1, line={"color": NEUTRAL, "width": 1}, layer="below")
+        note = {"x": i, "showarrow": False, "font": {"size": 12, "shadow": "auto"}}
+        # Names stand on two levels, so that neighbours do not collide on a phone.
+        figure.add_annotation(note, text=_short(name), y=1.05 + 0.1 * (i % 2), yanchor="bottom")
+        if axis["log"]:
+            figure.add_annotation(note, text="<i>log</i>", y=-0.05, yanchor="top")
+        for tick, text in zip(axis["ticks"], axis["labels"], strict=True):
+            figure.add_annotation(note, text=text, y=tick, xanchor="right", xshift=-6)
+    bare(figure, height=460, hovermode="closest")
+    _menu(
+        figure,
+        [
+            (f"show: {name}", "restyle", [{"opacity": np.where(on, 1, 0.07).tolist()}, list(range(len(trials)))])
+            for name, on in _groups(trials, settings)
+        ],
+    )
+    figure.update_xaxes(visible=False, range=[-0.6, len(columns) - 0.6])
+    return figure.update_yaxes(visible=False, range=[-0.15, 1.3])
+
+
+def _short(name):
+    """Name of an axis that stands in a row with others."""
+    short = {"loss": "loss", "retrieval": "retrieval ↑", "week_from_dmso": "week ↓"}
+    return short.get(name) or MEASURES.get(name, [_trials.plain(name)])[0]
+
+
+def _groups(trials, settings):
+    """Sets of trials that a reader may want to see alone: name and mask; `trials` are sorted, the best last."""
+    yield "all trials", np.ones(len(trials), bool)
+    if len(trials) >= 8:
+        yield "the best quarter", np.arange(len(trials)) >= 0.75 * len(trials)
+    for name in settings:
+        found = np.sort(trials[name].dropna().unique())
+        if 1 < len(found) <= MANY:
+            yield from ((f"{_trials.plain(name)} {value:g}", trials[name] == value) for value in found)
+
+
+def sweep_curves(history, column="retrieval"):
+    """Learning curves against cells seen: a line per trial, colour by temperature, dash and marker by batch size.
+
+    A menu chooses the measure; a click in the legend hides a setting with all its seeds.
+
+    Parameters
+    ----------
+    history : DataFrame, one row per trial and epoch
+        Columns `temperature batch_size epoch cells_seen`, those of retrieval, top1, week_from_dmso, loss that are
+        known, and further settings such as `seed`. The rows of a trial follow one another.
+    column : str
+        The measure shown first.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+
+    Raises
+    ------
+    ValueError
+        If the history does not hold `column`.
+    """
+    offered = _offered(history, ("retrieval", "top1", "week_from_dmso", "loss"), column)
+    settings = [c for c in history if c not in {*MEASURES, *_trials.BOOKKEEPING, "lr"}]
+    # The learning rate changes within a trial, so it cannot tell trials apart; an epoch that starts again can.
+    starts = (history["epoch"].diff() <= 0) | (history[settings] != history[settings].shift()).any(axis=1)
+    curves = [curve for _, curve in history.groupby(starts.cumsum(), sort=False)]
+    curves.sort(key=lambda curve: tuple(curve[["temperature", "batch_size"]].iloc[0]))
+    colours, marks = _trials.looks(history)
+    figure, named = go.Figure(), set()
+    for curve in curves:
+        first = curve.iloc[0]
+        mark, name = marks[first["batch_size"]], _legend_name(first)
+        seed = _trials.setting(first, [c for c in settings if c not in ("temperature", "batch_size")])
+        figure.add_scatter(
+            x=curve["cells_seen"],
+            y=MEASURES[column][1] * curve[column],
+            mode="lines+markers",
+            name=name,
+            legendgroup=name,
+            showlegend=name not in named,
+            line={"color": colours[first["temperature"]], "dash": DASHES[mark], "width": 1.5},
+            marker={"symbol": SYMBOLS[mark], "size": 6},
+            text=[", ".join(filter(None, [seed, f"epoch {epoch:g}"])) for epoch in curve["epoch"]],
+            hovertemplate="%{text}: %{y:.3g}<extra>%{fullData.name}</extra>",
+        )
+        named.add(name)
+    bare(figure, height=560, hovermode="closest", legend=LEGEND)
+    _key_of_many(figure, colours, len(named))
+    buttons = []
+    for c in offered:
+        heights = [(MEASURES[c][1] * curve[c]).tolist() for curve in curves]
+        buttons.append((_trials.title(c), "update", [{"y": heights}, {"yaxis.title.text": _trials.title(c)}]))
+    _menu(figure, buttons, offered.index(column))
+    figure.update_xaxes(title="cells seen", rangemode="tozero")
+    return figure.update_yaxes(title=_trials.title(column))
+
+
+def sweep_agreement(results):
+    """Replicate retrieval, which ranks, against NSCB, which is reported: a point per trial, and Spearman's ρ.
+
+    Parameters
+    ----------
+    results : DataFrame, one row per trial
+        Columns `temperature batch_size retrieval nscb` and `error`; trials without NSCB are left out.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+
+    Raises
+    ------
+    ValueError
+        If no trial has both scores.
+    """
+    trials = _trials.finished(results)
+    _offered(trials, ["nscb"], "nscb")
+    trials = trials[trials["nscb"].notna()]
+    colours, marks = _trials.looks(trials)
+    settings = [name for name in SETTINGS if name in trials] + _trials.further(trials)
+    figure = go.Figure()
+    for (temperature, batch_size), group in trials.groupby(["temperature", "batch_size"]):
+        figure.add_scatter(
+            x=100 * group["retrieval"],
+            y=100 * group["nscb"],
+            mode="markers",
+            name=_legend_name(group.iloc[0]),
+            marker={
+                "color": colours[temperature],
+                "symbol": SYMBOLS[marks[batch_size]],
+                "size": 10,
+                "line": {"width": 0.7, "color": NEUTRAL},
+            },
+            hovertext=[_trials.about(trial, settings) for _, trial in group.iterrows()],
+            hoverinfo="text",
+        )
+    rho = _trials.spearman(trials["retrieval"], trials["nscb"])
+    bare(figure, height=520, hovermode="closest", legend=LEGEND)
+    _key_of_many(figure, colours, len(figure.data))
+    figure.add_annotation(
+        text=f"Spearman's ρ = {rho:.2f}, {len(trials)} trials"
+        if np.isfinite(rho)
+        else "Spearman's ρ is not defined",
+        x=0,
+        y=1,
+        xref="paper",
+        yref="paper",
+        xanchor="left",
+        yanchor="bottom",
+        showarrow=False,
+    )
+    figure.update_xaxes(title=_trials.title("retrieval"))
+    return figure.update_yaxes(title=_trials.title("nscb"))
+
+
+LEGEND = {"title": {"text": "temperature, batch size", "side": "top"}, "y": -0.2}
+
+
+def _legend_name(trial):
+    """ "0.1, 64": the title of the legend says what the numbers are."""
+    return f"{trial['temperature']:g}, {trial['batch_size']:g}"
+
+
+def _key_of_many(figure, colours, names):
+    """Put a colour bar of the temperatures in the place of a legend that nobody would read through."""
+    if names <= 20:
+        return
+    axis = _trials.axis("temperature", list(colours))
+    bar = {
+        "tickvals": axis["ticks"],
+        "ticktext": axis["labels"],
+        "title": {"text": "temperature"},
+        "thickness": 14,
+    }
+    figure.add_scatter(
+        x=[None],
+        y=[None],
+        mode="markers",
+        marker={"color": [0], "cmin": 0, "cmax": 1, "colorscale": SCALE, "showscale": True, "colorbar": bar},
+        name="key",
+    )
+    figure.update_layout(showlegend=False)
+
+
+def _offered(table, columns, chosen):
+    """Those of `columns` that hold a value; raises ValueError if the `chosen` one is not among them."""
+    offered = [c for c in columns if c in table and table[c].notna().any()]
+    if chosen not in offered:
+        raise ValueError(f"no finished trial has {chosen!r}; there is {', '.join(offered) or 'nothing'}")
+    return offered
+
+
+def _menu(figure, buttons, active=0):
+    """A drop-down menu above the plot, at its left end."""
+    menu = {
+        "buttons": [{"label": label, "method": method, "args": args} for label, method, args in buttons],
+        "active": active,
+        "x": 0,
+        "xanchor": "left",
+        "y": 1.02,
+        "yanchor": "bottom",
+        "bordercolor": NEUTRAL,
+    }
+    figure.update_layout(updatemenus=[menu], margin={"l": 10, "r": 10, "t": 50, "b": 10})

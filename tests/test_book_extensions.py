@@ -1,0 +1,90 @@
+"""What the book's own Sphinx extensions compute: reading times, the API reference, links to chapters."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+BOOK = Path(__file__).resolve().parent.parent / "book"
+
+
+@pytest.fixture(autouse=True)
+def extensions(monkeypatch):
+    monkeypatch.syspath_prepend(BOOK / "_ext")
+
+
+PAGE = """---
+kernelspec: ignored words here
+---
+# Two words
+
+```{code-cell} ipython3
+x = 1
+```
+
+```{code-cell} ipython3
+:tags: [hide-input]
+many words that nobody sees until unfolded
+```
+
+```{code-cell} ipython3
+---
+mystnb:
+  figure:
+    caption: also unseen
+tags: [hide-input]
+---
+plot()
+```
+"""
+
+
+def test_hidden_code_and_front_matter_are_not_read():
+    from reading_time import words
+
+    assert words(PAGE) == 2 + 3 - 1  # "Two words", and "x 1" of the visible cell
+
+
+@pytest.mark.parametrize("count, expected", [(1, 1), (250, 1), (2000, 10), (3100, 16)])
+def test_minutes_follow_the_words(count, expected):
+    from reading_time import minutes
+
+    assert minutes("word " * count) == expected
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Two settings."""
+
+    size: int = 3  # how large, in px_
+    # not of the next field
+    name: str = "a"
+    ends: tuple[float, float] = (0.0, 1.0)  # low *and* high
+
+
+def test_settings_show_type_default_and_comment():
+    from api_reference import field_comments, settings
+
+    assert field_comments(Settings) == {"size": "how large, in px_", "name": "", "ends": "low *and* high"}
+    lines = settings(Settings)
+    assert "size : int, default 3" in lines
+    assert "    how large, in px\\_" in lines and "    low \\*and\\* high" in lines
+
+
+def test_every_mentioned_chapter_exists():
+    """Docstrings say which chapter explains them; the number must be that of the page."""
+    from api_reference import MENTION, chapter_labels
+
+    labels = chapter_labels(BOOK)
+    assert sorted(labels) == list(range(1, 11))
+    for file in (BOOK.parent / "cellclr_lib").rglob("*.py"):
+        for number, _ in MENTION.findall(file.read_text()):
+            assert int(number) in labels, f"{file.name} mentions chapter {number}"
+
+
+def test_labels_are_read_from_the_headings(tmp_path):
+    from api_reference import chapter_labels
+
+    (tmp_path / "b.md").write_text("---\nx: y\n---\n\n(chapter-b)=\n# Chapter 12: B\n")
+    (tmp_path / "words.md").write_text("(words)=\n# Words\n")
+    assert chapter_labels(tmp_path) == {12: "chapter-b"}
