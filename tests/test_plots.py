@@ -33,9 +33,7 @@ def linear(colour):
 
 def lab(colour, matrix):
     seen = np.clip(matrix @ linear(colour), 0, 1)
-    return rgb2lab(np.where(seen <= 0.0031308, seen * 12.92, 1.055 * seen ** (1 / 2.4) - 0.055)[None, None])[
-        0, 0
-    ]
+    return rgb2lab(np.where(seen <= 0.0031308, seen * 12.92, 1.055 * seen ** (1 / 2.4) - 0.055)[None, None])[0, 0]
 
 
 def contrast(first, second):
@@ -194,9 +192,7 @@ def test_admissible_neighbours_forbid_compound_and_week():
 
 
 def test_training_curves_skip_what_the_history_lacks():
-    history = pd.DataFrame(
-        {"epoch": [1, 2], "loss": [5.0, 4.0], "top1": [0.1, 0.2], "retrieval": [np.nan, 0.3]}
-    )
+    history = pd.DataFrame({"epoch": [1, 2], "loss": [5.0, 4.0], "top1": [0.1, 0.2], "retrieval": [np.nan, 0.3]})
     figure = plots.training_curves(history, {"loss": {"guessing": 6.2}})
     assert [trace.name for trace in figure.data] == ["loss", "top1", "retrieval"]
     assert list(figure.data[2].x) == [2]

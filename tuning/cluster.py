@@ -29,11 +29,17 @@ def connect(address=None):
     Raises
     ------
     ConnectionError
-        If there is no cluster at `address`.
+        If there is no cluster at `address`, or Ray does not start.
     """
     os.environ.setdefault("RAY_AUTH_MODE", "token" if address else "disabled")
     local = {} if address else {"include_dashboard": False}
-    ray.init(address or "local", log_to_driver=False, logging_level="error", **local)
+    try:
+        ray.init(address or "local", log_to_driver=False, logging_level="error", **local)
+    except Exception as error:  # Ray raises a bare Exception if its processes are not up within 30 s
+        what = f"join the cluster at {address}" if address else "start on this machine"
+        raise ConnectionError(
+            f"Ray could not {what}: {last_line(error)} (see tuning/README.md; on a busy machine, try again)"
+        ) from error
     for name in ("ray.tune", "ray.train"):  # what a user must know, the sweep says itself
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
@@ -106,5 +112,11 @@ def _times(has, needs):
 
 
 def disconnect():
-    """Leave the cluster, or end the Ray that was started for this sweep."""
+    """Leave the cluster, or end the Ray that was started here."""
     ray.shutdown()
+
+
+def last_line(error):
+    """What went wrong, in one line."""
+    lines = str(error).strip().splitlines()
+    return lines[-1].strip() if lines else type(error).__name__

@@ -25,16 +25,16 @@ def describe(plan, cells, probes, at_once, folder):
     lines = [
         f"{plan.count} trials: {varied} × seed {', '.join(map(str, plan.seeds))}"
         + (f" ({plan.search} search)" if plan.search != "grid" else ""),
-        f"  each sees {plan.cells:,} cells, {plan.training.epochs} epochs of {plan.training.cells_per_epoch:,} from "
-        f"a store of {cells:,}" + (f"; scheduler {plan.scheduler}" if plan.scheduler != "none" else ""),
+        f"  each sees {plan.cells:,} cells, {plan.training.epochs} epochs of {plan.training.cells_per_epoch:,} "
+        f"from a store of {cells:,}" + (f"; scheduler {plan.scheduler}" if plan.scheduler != "none" else ""),
     ]
     slowest = max(probe.seconds_per_cell for probe in probes.values())
     mean = sum(probe.seconds_per_cell for probe in probes.values()) / len(probes)
     minutes = plan.cells * WATCHING * mean / 60
     early = ", less what is stopped early" if plan.scheduler == "asha" else ""
     lines.append(
-        f"  about {minutes * plan.count / at_once:.1f} min{early}: {minutes:.1f} min a trial ({1000 * mean:.1f} ms "
-        f"a cell, measured just now), {at_once} at a time on {_place(plan)}"
+        f"  about {minutes * plan.count / at_once:.1f} min{early}: {minutes:.1f} min a trial ({1000 * mean:.1f} "
+        f"ms a cell, measured just now), {at_once} at a time on {_place(plan)}"
     )
     if slowest > 1.5 * mean:
         lines.append(f"  the slowest size takes {1000 * slowest:.1f} ms a cell")

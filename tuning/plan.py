@@ -1,13 +1,12 @@
 """The plan of a sweep: everything that decides its trials, saved as ``plan.yaml`` beside its results."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from cellclr_lib.data import CellStore
 from cellclr_lib.learning import TrainConfig
 from cellclr_lib.profiles import replicate_retrieval, wells
 from tuning.space import common_budget, grid, is_range, sample, training_of
@@ -109,8 +108,6 @@ def with_budget(training, store, space):
     ValueError
         If the space does not make trainings, or its batch sizes share no budget.
     """
-    from dataclasses import replace
-
     cells = common_budget(space["batch_size"], min(training.cells_per_epoch or len(store), len(store)))
     return replace(training, cells_per_epoch=cells)
 
@@ -119,8 +116,8 @@ def check_store(store):
     """Raise ValueError unless trials on this `CellStore` can be ranked by replicate retrieval."""
     if missing := [name for name in COLUMNS if name not in store.table]:
         raise ValueError(
-            f"{store.path / 'cells.parquet'} lacks the columns {', '.join(missing)}; trials are ranked by replicate "
-            "retrieval, which needs the plate map: cut the crops again from a screen with its tables"
+            f"{store.path / 'cells.parquet'} lacks the columns {', '.join(missing)}; trials are ranked by "
+            "replicate retrieval, which needs the plate map: cut the crops again from a screen with its tables"
         )
     noise = np.random.default_rng(0).standard_normal((len(store), 2))
     if not replicate_retrieval(*wells(store.table, noise)).total:
@@ -128,10 +125,3 @@ def check_store(store):
             f"{store.path}: no treatment stands on two plates of one week, so nothing ranks the trials; "
             "take a store with replicate plates"
         )
-
-
-def open_store(path):
-    """The `CellStore` at `path`, checked."""
-    store = CellStore.open(path)
-    check_store(store)
-    return store

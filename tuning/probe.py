@@ -81,8 +81,8 @@ def largest_chunk(fits, batch_size):
             return chunk
         chunk //= 2
     raise ValueError(
-        f"not even {LEAST_CHUNK} cells fit into the memory of a trial; give it more (fewer trials at a time, a larger "
-        "--gpus-per-trial) or take a smaller encoder or input_px"
+        f"not even {LEAST_CHUNK} cells fit into the memory of a trial; give it more (fewer trials at a time, a "
+        "larger --gpus-per-trial) or take a smaller encoder or input_px"
     )
 
 
@@ -154,6 +154,7 @@ def probe_sizes(plan, images, limit_bytes):
         If one does not fit; names it.
     """
     device = "auto" if plan.gpus_per_trial else "cpu"
+    torch.set_num_threads(max(1, int(plan.cpus_per_trial)))  # as many as Ray gives to a trial
     found = {}
     for name, training in plan.sizes().items():
         try:

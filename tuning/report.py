@@ -54,10 +54,10 @@ def write_report(folder, plan, results, history, ranked, agreement, best, minute
     """
     finished = results[results["error"] == ""]
     parts = [
-        f"<p>{len(finished)} of {plan.count} trials, {plan.cells:,} cells seen by each that was not stopped early, "
-        f"{minutes:.1f} minutes; search {plan.search}, scheduler {plan.scheduler}. Trials are ranked on replicate "
-        "retrieval: whether the nearest well on the other plates of its week holds the same treatment. That needs no "
-        "mechanism of action. NSC and NSCB were computed once, at the end, and chose nothing.</p>"
+        f"<p>{len(finished)} of {plan.count} trials, {plan.cells:,} cells seen by each that was not stopped "
+        f"early, {minutes:.1f} minutes; search {plan.search}, scheduler {plan.scheduler}. Trials are ranked on "
+        "replicate retrieval: whether the nearest well on the other plates of its week holds the same treatment. "
+        "That needs no mechanism of action. NSC and NSCB were computed once, at the end, and chose nothing.</p>"
     ]
     if best:
         file, command = best

@@ -11,6 +11,7 @@ import pandas as pd
 import ray
 
 from cellclr_lib import config as configuration
+from tuning.cluster import last_line
 
 LAST = ["week_from_dmso", "nsc", "nscb", "loss", "top1", "epoch", "cells_seen", "seconds"]
 TAIL = ["checkpoint_path", "trial", "error"]
@@ -120,7 +121,7 @@ def agreement(results):
 
 
 def save_best(results, ranked, plan, folder):
-    """Write the best setting as ``best.yaml`` in `folder`; returns the file and the command that trains with it."""
+    """Write the best settings to ``best.yaml`` in `folder`; returns the file and the command to train with it."""
     best = results[(results["error"] == "") & (results["epoch"] == plan.training.epochs)]
     for name in plan.space:
         best = best[best[name].astype(str) == str(ranked[name].iloc[0])]
@@ -128,12 +129,6 @@ def save_best(results, ranked, plan, folder):
     file = configuration.save_yaml(plan.training_of(settings), Path(folder) / "best.yaml")
     command = f"python -m cellclr_lib train {plan.store} --config {file} --folder {Path(folder) / 'best'}"
     return file, command
-
-
-def last_line(error):
-    """What went wrong, in one line."""
-    lines = str(error).strip().splitlines()
-    return lines[-1].strip() if lines else type(error).__name__
 
 
 def _plain(value):

@@ -1,7 +1,7 @@
 """Schedulers that stop or copy trials, and write down every decision with the numbers that it rests on.
 
-Ray does not save its schedulers: after a restart its ASHA has forgotten all rungs. Here the log is the memory, so a
-resumed sweep decides as if it had never stopped, and anybody can check each decision (`inconsistent`).
+Ray does not save its schedulers: after a restart its ASHA has forgotten all rungs. Here the log is the memory, so
+a resumed sweep decides as if it had never stopped, and anybody can check each decision (`inconsistent`).
 """
 
 import csv
@@ -90,7 +90,7 @@ class LoggedPBT(PopulationBasedTraining):
 
 
 def mutations(plan):
-    """What PBT changes: the temperature and every range; what it does not, batch size first, comes with the copy."""
+    """What PBT changes: the temperature and every range; all else, the batch size too, comes with the copy."""
     domains = {}
     for name, values in plan.space.items():
         if is_range(values):
@@ -117,13 +117,10 @@ def inconsistent(log):
     wrong = []
     for place, row in table.iterrows():
         past = table.iloc[:place]
-        recorded = past.loc[past["rung"] == row["rung"], "retrieval"]
-        cutoff = np.percentile(recorded, 100 * (1 - 1 / KEEP)) if len(recorded) else -np.inf
-        stops = row["decision"] == TrialScheduler.STOP
-        wrong.append(
-            stops != (row["retrieval"] < cutoff)
-            or row["trial"] in set(past.loc[past["rung"] == row["rung"], "trial"])
-        )
+        past = past[past["rung"] == row["rung"]]
+        cutoff = np.percentile(past["retrieval"], 100 * (1 - 1 / KEEP)) if len(past) else -np.inf
+        stopped = row["decision"] == TrialScheduler.STOP
+        wrong.append(stopped != (row["retrieval"] < cutoff) or row["trial"] in set(past["trial"]))
     return table[np.array(wrong, dtype=bool)]
 
 

@@ -37,12 +37,16 @@ def read_space(path):
         raise ValueError(f"{path} must hold `parameter: [values]` pairs")
     for name, values in space.items():
         if is_range(values):
-            if not values["low"] < values["high"] or (values.get("log") and values["low"] <= 0):
+            low, high = _number(values["low"]), _number(values["high"])
+            if not low < high or (values.get("log") and low <= 0):
                 raise ValueError(f"{path}: the range of {name!r} must rise, and be positive if it is logarithmic")
-            space[name] = {"low": float(values["low"]), "high": float(values["high"]), **_log(values)}
-        elif not isinstance(values, list) or not values:
+            space[name] = {"low": low, "high": high} | ({"log": True} if values.get("log") else {})
+        elif isinstance(values, list) and values:
+            space[name] = [_number(value) for value in values]
+        else:
             raise ValueError(
-                f"{path}: entry {name!r} is {values!r}; expected a list of values or {{low: …, high: …, log: true}}"
+                f"{path}: entry {name!r} is {values!r}; expected a list of values or a range "
+                "{low: …, high: …, log: true}"
             )
     return space
 
@@ -116,5 +120,9 @@ def _draw(values, generator):
     return float(f"{drawn:.4g}")  # a value that can be read aloud, and typed again
 
 
-def _log(values):
-    return {"log": True} if values.get("log") else {}
+def _number(value):
+    """YAML 1.1 reads 1e-3 as text."""
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value

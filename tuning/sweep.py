@@ -99,8 +99,8 @@ def check_name(options, folder):
     changed = [name for name, value in vars(options).items() if name not in RESUMED and value != defaults[name]]
     if changed:
         raise ValueError(
-            f"--resume goes on with {folder / 'plan.yaml'} as it is; leave out --{changed[0].replace('_', '-')}, or "
-            "start a new sweep under another --name"
+            f"--resume goes on with {folder / 'plan.yaml'} as it is; leave out --{changed[0].replace('_', '-')}, "
+            "or start a new sweep under another --name"
         )
 
 

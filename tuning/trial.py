@@ -25,8 +25,7 @@ def trainable(plan, runs):
 
 def run(plan, folder, settings):
     """Train with `settings` in `folder`, report every epoch; go on from where an earlier try was killed."""
-    if not plan.gpus_per_trial:
-        os.environ["CUDA_VISIBLE_DEVICES"] = ""  # Ray alone would show it every GPU of the node
+    hide_gpus(plan)
     from cellclr_lib.data import CellStore
     from cellclr_lib.learning import train
     from cellclr_lib.monitor import ReplicateRetrieval
@@ -55,6 +54,12 @@ def run(plan, folder, settings):
             report(result.history.iloc[-1].to_dict())
     finally:
         free_gpu()
+
+
+def hide_gpus(plan):
+    """A trial that asked for no GPU sees none; Ray alone would show it every GPU of the node."""
+    if not plan.gpus_per_trial:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 
 def adopt(checkpoint, training, store):
@@ -95,8 +100,8 @@ def keep_to_share_of_gpu(share):
             break
         if time.monotonic() > deadline:
             raise RuntimeError(
-                f"only {free / 1e9:.1f} of {total / 1e9:.1f} GB are free on the GPU of this trial, which was promised "
-                f"{share:.0%}; end what else uses it"
+                f"only {free / 1e9:.1f} of {total / 1e9:.1f} GB are free on the GPU of this trial, which was "
+                f"promised {share:.0%}; end what else uses it"
             )
         time.sleep(1.0)
     torch.cuda.set_per_process_memory_fraction(share)

@@ -39,8 +39,8 @@ def two_views(images, config, generator):
 
 
 def gather(z):
-    """Projections (n, P) of every rank, (count · n, P) float32 in the order of ranks; gradients flow to all."""
-    return _Gather.apply(z.float()) if count() > 1 else z
+    """Projections (n, P) of every rank, (count · n, P) in the order of ranks; gradients flow to all."""
+    return _Gather.apply(_precise(z)) if count() > 1 else z
 
 
 def average_gradients(parameters):
@@ -71,7 +71,7 @@ class SharedBatchNorm(nn.BatchNorm2d):
         """Normalised `images` (n, C, H, W)."""
         if not self.training:
             return super().forward(images)
-        x = images.float()
+        x = _precise(images)
         mean = _Mean.apply(x.mean((0, 2, 3)))
         x = x - mean[:, None, None]
         variance = _Mean.apply(x.square().mean((0, 2, 3)))
@@ -84,6 +84,11 @@ class SharedBatchNorm(nn.BatchNorm2d):
         return (x * scale[:, None, None] + self.bias[:, None, None]).to(images.dtype)
 
 
+def _precise(values):
+    """Float32 of anything shorter: sums over ranks need it."""
+    return values if values.dtype == torch.float64 else values.float()
+
+
 class _Gather(torch.autograd.Function):
     @staticmethod
     def forward(ctx, z):
@@ -93,7 +98,7 @@ class _Gather(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, gradient):
-        gradient = gradient.contiguous()
+        gradient = gradient.clone(memory_format=torch.contiguous_format)
         distributed.all_reduce(gradient)
         return share(gradient)
 
