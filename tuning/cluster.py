@@ -20,11 +20,12 @@ class Node:
     memory: float  # bytes that Ray hands out
 
 
-def connect(address=None):
+def connect(address=None, cpus=None):
     """Start Ray on this machine, or join the cluster at `address` ("auto": the one that runs on this machine).
 
     Without an address, a Ray that happens to run here is left alone. Tokens guard a cluster unless `RAY_AUTH_MODE`
-    says otherwise; a Ray of one machine, which listens to that machine only, needs none.
+    says otherwise; a Ray of one machine, which listens to that machine only, needs none and may be told to use
+    `cpus` processors of it.
 
     Raises
     ------
@@ -32,7 +33,7 @@ def connect(address=None):
         If there is no cluster at `address`, or Ray does not start.
     """
     os.environ.setdefault("RAY_AUTH_MODE", "token" if address else "disabled")
-    local = {} if address else {"include_dashboard": False}
+    local = {} if address else {"include_dashboard": False, "num_cpus": cpus}
     try:
         ray.init(address or "local", log_to_driver=False, logging_level="error", **local)
     except Exception as error:  # Ray raises a bare Exception if its processes are not up within 30 s

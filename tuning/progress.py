@@ -11,8 +11,8 @@ from ray import tune
 class Progress(tune.Callback):
     """One line per epoch of a trial, since Ray's own output is switched off."""
 
-    def __init__(self, count, epochs):
-        self.count, self.epochs = count, epochs
+    def __init__(self, count, epochs, nodes=1):
+        self.count, self.epochs, self.nodes = count, epochs, nodes
 
     def setup(self, stop=None, num_samples=None, total_num_samples=None, **info):
         """Start the clock: again when a sweep is resumed."""

@@ -42,7 +42,7 @@ def start(options, folder):
         plan, store.images[:64], cluster.memory_per_trial(plan.cpus_per_trial, plan.gpus_per_trial)
     )
     plan = replace(plan, chunk_cells={name: p.chunk_cells for name, p in probes.items() if p.chunk_cells})
-    print(describe(plan, len(store), probes, at_once, folder))
+    print(describe(plan, len(store), probes, at_once, folder), flush=True)
     if options.dry_run:
         return 0
     configuration.save_yaml(plan, folder / "plan.yaml")
@@ -137,7 +137,7 @@ def tuner(plan, folder, runs):
             verbose=0,
             failure_config=tune.FailureConfig(max_failures=1),
             checkpoint_config=tune.CheckpointConfig(num_to_keep=KEPT_CHECKPOINTS),
-            callbacks=[Progress(plan.count, plan.training.epochs)],
+            callbacks=[Progress(plan.count, plan.training.epochs, len(cluster.nodes()))],
         ),
     )
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tuning import cluster  # no torch yet: a demand that cannot be met is refused in seconds
 
-RESUMED = {"resume", "storage", "name", "address"}  # what may be said again; the plan holds the rest
+RESUMED = {"resume", "storage", "name", "address", "cpus"}  # what may be said again; the plan holds the rest
 
 
 def main(arguments=None):
@@ -24,7 +24,7 @@ def main(arguments=None):
     again = shlex.join(again + (["--address", options.address] if options.address else []))
     try:
         check_name(options, folder)
-        cluster.connect(options.address)
+        cluster.connect(options.address, options.cpus)
         if not options.resume:
             cluster.trials_at_once(options.cpus_per_trial, options.gpus_per_trial or 0.0)
         from tuning.run import resume, start  # torch comes with it
@@ -75,6 +75,7 @@ def parser():
     where.add_argument(
         "--gpus-per-trial", type=float, help="fractions share a GPU (default: 1 where there is one)"
     )
+    where.add_argument("--cpus", type=int, help="processors of this machine to use (default: all)")
     where.add_argument("--max-concurrent", type=int, help="trials at a time (default: as many as fit)")
     where.add_argument("--address", help="Ray cluster to join: host:port, or auto (default: this machine alone)")
 
