@@ -5,6 +5,7 @@ Ray would wait for ever for a GPU that no node has; here that is an error, at on
 
 import logging
 import os
+import socket
 from dataclasses import dataclass
 
 import ray
@@ -24,8 +25,7 @@ def connect(address=None, cpus=None):
     """Start Ray on this machine, or join the cluster at `address` ("auto": the one that runs on this machine).
 
     Without an address, a Ray that happens to run here is left alone. Tokens guard a cluster unless `RAY_AUTH_MODE`
-    says otherwise; a Ray of one machine, which listens to that machine only, needs none and may be told to use
-    `cpus` processors of it.
+    says otherwise; a Ray started here, for one sweep, has none. It may be told to use `cpus` processors.
 
     Raises
     ------
@@ -34,6 +34,12 @@ def connect(address=None, cpus=None):
     """
     os.environ.setdefault("RAY_AUTH_MODE", "token" if address else "disabled")
     local = {} if address else {"include_dashboard": False, "num_cpus": cpus}
+    if address and address != "auto":
+        host, _, port = address.rpartition(":")
+        try:  # Ray itself would ask for minutes
+            socket.create_connection((host, int(port)), timeout=5).close()
+        except (OSError, ValueError) as error:
+            raise ConnectionError(f"no Ray cluster at {address} ({error}); --address takes host:port") from error
     try:
         ray.init(address or "local", log_to_driver=False, logging_level="error", **local)
     except Exception as error:  # Ray raises a bare Exception if its processes are not up within 30 s

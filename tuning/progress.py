@@ -20,9 +20,9 @@ class Progress(tune.Callback):
 
     def on_trial_result(self, iteration, trials, trial, result, **info):
         """Say how far a trial is."""
-        self._say(
-            f"{_settings(trial)}: epoch {result['epoch']}/{self.epochs}, retrieval {result['retrieval']:.3f}"
-        )
+        where = f" on {result['node_ip']}" if self.nodes > 1 else ""
+        epoch, retrieval = result["epoch"], result["retrieval"]
+        self._say(f"{_settings(trial)}: epoch {epoch}/{self.epochs}, retrieval {retrieval:.3f}{where}")
 
     def on_trial_complete(self, iteration, trials, trial, **info):
         """Count the finished trials."""

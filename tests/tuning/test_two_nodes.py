@@ -1,4 +1,4 @@
-"""A sweep over two nodes that lose one of them: two network namespaces on this machine, joined by a virtual cable."""
+"""A sweep over two nodes that loses one: two network namespaces on this machine, joined by a virtual cable."""
 
 import os
 import shutil
@@ -21,6 +21,13 @@ def ip(*arguments):
     return subprocess.run(["ip", *arguments], check=True, capture_output=True, text=True)
 
 
+def kill_all(namespace):
+    """Kill every process of a namespace."""
+    found = subprocess.run(["ip", "netns", "pids", namespace], check=False, capture_output=True, text=True)
+    for pid in found.stdout.split():
+        os.kill(int(pid), signal.SIGKILL)
+
+
 @pytest.fixture
 def namespaces():
     """Names of two network namespaces that reach each other and nothing else; gone afterwards."""
@@ -41,10 +48,7 @@ def namespaces():
         yield names
     finally:
         for name in names:
-            for pid in subprocess.run(
-                ["ip", "netns", "pids", name], capture_output=True, text=True
-            ).stdout.split():
-                os.kill(int(pid), signal.SIGKILL)
+            kill_all(name)
             subprocess.run(["ip", "netns", "delete", name], check=False, capture_output=True)
 
 
@@ -76,8 +80,7 @@ def test_a_sweep_spreads_and_survives_the_loss_of_a_node(namespaces, sweep, tmp_
             break
     assert any("2 at a time" in line for line in lines), "".join(lines)  # one processor on each node
     assert all(any(f" on {node}" in line for line in lines) for node in (HEAD, WORKER)), "".join(lines)
-    for pid in ip("netns", "pids", worker).stdout.split():
-        os.kill(int(pid), signal.SIGKILL)
+    kill_all(worker)
     output = "".join(lines) + process.stdout.read()
     assert process.wait(timeout=60) == 0, output
     assert "8 of 8 trials done" in output
