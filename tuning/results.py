@@ -1,10 +1,8 @@
 """From finished trials to the tables: one row per trial, one per trial and epoch, one per setting, and the best.
 
-Trials are ranked on replicate retrieval, which knows no mechanism. NSC and NSCB, which are reported, are computed
-here, once, after the last decision has been made.
+Trials are ranked on replicate retrieval, which knows no mechanism; NSC and NSCB are shown beside it.
 """
 
-import json
 from pathlib import Path
 
 import pandas as pd
@@ -12,44 +10,25 @@ import ray
 
 from cellclr_lib import config as configuration
 from tuning.cluster import last_line
+from tuning.score import known, score
 
 LAST = ["week_from_dmso", "nsc", "nscb", "loss", "top1", "epoch", "cells_seen", "seconds"]
 TAIL = ["checkpoint_path", "trial", "error"]
 
 
-def score(checkpoint, store_path, device):
-    """NSC and NSCB of a trained encoder, z-scored well profiles: a dict, kept beside the checkpoint.
+def scores_of(checkpoints, plan):
+    """Scores of each checkpoint; an exception in the place of one that failed.
 
-    Both are NaN on a store without annotated treatments.
+    A trial that ends scores itself. Those that were stopped early are scored here, where they ran.
     """
-    from cellclr_lib.data import CellStore
-    from cellclr_lib.learning import embed
-    from cellclr_lib.profiles import report
-    from cellclr_lib.profiles.aggregate import is_treatment
-
-    kept = Path(checkpoint).with_name("scores.json")
-    if not kept.exists():
-        store = CellStore.open(store_path)
-        scores = {"nsc": float("nan"), "nscb": float("nan")}
-        if "moa" in store.table and is_treatment(store.table).any():
-            feats = embed(checkpoint, store, device=device, progress=False)
-            row = report(store.table, feats, posts=("standardised",), draws=2, null_draws=1).iloc[0]
-            scores = {name: float(row[name]) for name in scores}
-        kept.write_text(json.dumps(scores))
-    return json.loads(kept.read_text())
-
-
-def score_all(checkpoints, plan):
-    """Scores of each checkpoint, computed where the trials ran; an exception in the place of one that failed."""
     task = ray.remote(num_cpus=plan.cpus_per_trial, num_gpus=plan.gpus_per_trial)(score)
     device = "auto" if plan.gpus_per_trial else "cpu"
-    waiting = [task.remote(str(path), str(plan.store), device) for path in checkpoints]
-    found = []
-    for path, one in zip(checkpoints, waiting, strict=True):
+    found = [known(path) or task.remote(path, str(plan.store), device) for path in checkpoints]
+    for i, scores in enumerate(found):
         try:
-            found.append(ray.get(one))
+            found[i] = scores if isinstance(scores, dict) else ray.get(scores)
         except ray.exceptions.RayError as error:
-            found.append(RuntimeError(f"NSC of {path}: {last_line(error)}"))
+            found[i] = RuntimeError(f"NSC of {checkpoints[i]}: {last_line(error)}")
     return found
 
 
@@ -84,7 +63,7 @@ def tables(grid, plan, runs):
         rows.append(row | {"trial": trial, "error": last_line(result.error) if result.error else ""})
     results = pd.DataFrame(rows).reindex(columns=[*plan.space, "seed", "retrieval", *LAST, *TAIL])
     scored = results.index[results["checkpoint_path"].notna()]
-    for i, scores in zip(scored, score_all(results.loc[scored, "checkpoint_path"], plan), strict=True):
+    for i, scores in zip(scored, scores_of(list(results.loc[scored, "checkpoint_path"]), plan), strict=True):
         if isinstance(scores, dict):
             results.loc[i, list(scores)] = list(scores.values())
         elif not results.loc[i, "error"]:

@@ -29,6 +29,7 @@ def run(plan, folder, settings):
     from cellclr_lib.data import CellStore
     from cellclr_lib.learning import train
     from cellclr_lib.monitor import ReplicateRetrieval
+    from tuning.score import score
 
     store = CellStore.open(plan.store)
     training = replace(
@@ -52,6 +53,7 @@ def run(plan, folder, settings):
         result = train(training, store, on_epoch=ReplicateRetrieval(store), on_checkpoint=report)
         if not reported:  # an earlier try was killed between its last epoch and the end
             report(result.history.iloc[-1].to_dict())
+        score(result.checkpoint, plan.store, training.device)
     finally:
         free_gpu()
 
