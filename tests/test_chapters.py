@@ -13,9 +13,9 @@ BOOK = Path(__file__).resolve().parent.parent / "book"
 CHAPTERS = sorted(
     path
     for path in BOOK.glob("*.md")
-    if "\n# " in path.read_text() and path.stem not in {"glossary", "references", "execution"}
+    if "\n# " in path.read_text() and path.stem not in {"glossary", "api", "references", "execution"}
 )
-BACK_MATTER = [BOOK / f"{name}.md" for name in ("glossary", "references", "execution")]
+BACK_MATTER = [BOOK / f"{name}.md" for name in ("glossary", "api", "references", "execution")]
 WIDTH = 78  # columns of code that a page shows without scrolling
 
 
@@ -136,6 +136,61 @@ def test_no_score_is_typed(chapter):
         plain = re.sub(r"\{glue:text\}`[^`]*`|95 % interval", "", paragraph)
         found = NEAR.search(plain)
         assert not found, f"typed number {found[0]!r} in: {paragraph[:200]}"
+
+
+TERMS = {  # glossary entry → the words that need it; not those of everyday language
+    "BBBC021": r"BBBC021",
+    "compound": r"[Cc]ompounds?",
+    "DMSO": r"DMSO",
+    "mechanism of action (MoA)": r"[Mm]echanisms?|MoAs?",
+    "NSC, NSCB": r"NSCB?",
+    "NT-Xent": r"NT-Xent",
+    "positive control": r"[Pp]ositive controls?",
+    "replicate retrieval": r"[Rr]eplicate retrieval",
+    "treatment": r"[Tt]reatments?",
+    "TVN": r"TVN",
+    "whitening": r"[Ww]hitening",
+}
+
+
+def running_prose(chapter):
+    """Sentences of the page: no code, headings, boxes, formulas, nor tables; of roles and tables their `term`s."""
+    text = prose(chapter)
+    text = re.sub(r"^(`{3,})\{.*?^\1 *$", "", text, flags=re.DOTALL | re.MULTILINE)
+    text = re.sub(r"^(#|:\w|\*\*Next|\().*$", "", text, flags=re.MULTILINE)
+    text = re.sub(
+        r"^\|.*$", lambda row: " ".join(re.findall(r"\{term\}`[^`]*`", row[0])), text, flags=re.MULTILINE
+    )
+    quoted = re.compile(r"(\{term\})?(?:\{[a-z:]+\})?`[^`]*`|\$[^$]*\$")
+    return quoted.sub(lambda m: m[0] if m[1] else "", text)
+
+
+def test_terms_are_linked_at_first_use(chapter):
+    text, late = running_prose(chapter), []
+    for entry, words in TERMS.items():
+        used = re.search(
+            rf"(?<![\w`/-])(?:{words})(?![\w`/-])", re.sub(r"\{term\}`[^`]*`", lambda m: "·" * len(m[0]), text)
+        )
+        links = [m.start() for m in re.finditer(r"\{term\}`(?:[^`<]*<)?([^`>]*)>?`", text) if m[1] == entry]
+        if used and (not links or links[0] > used.start()):
+            late.append(f"{used[0]!r}: {text[max(0, used.start() - 40) : used.end() + 20]!r}")
+    assert not late, "\n".join(late)
+
+
+def test_reading_times_are_computed(chapter, monkeypatch):
+    monkeypatch.syspath_prepend(BOOK / "_ext")
+    from reading_time import minutes
+
+    source = chapter.read_text()
+    assert "**Time** {reading-time}`minutes` of reading" in source
+    assert 5 <= minutes(source) <= 25
+
+
+def test_the_book_is_read_in_two_to_three_hours(monkeypatch):
+    monkeypatch.syspath_prepend(BOOK / "_ext")
+    from reading_time import minutes
+
+    assert 110 <= sum(minutes(chapter.read_text()) for chapter in CHAPTERS) <= 190
 
 
 def test_smoke_parameters_exist(repository):

@@ -209,6 +209,23 @@ def test_internal_links_resolve(html):
     assert not broken, "\n".join(broken)
 
 
+def test_every_page_leads_to_its_neighbours(html):
+    """Previous and next follow the table of contents from the first page to the last."""
+    text = {page: (html / page).read_text() for page in pages_of(html)}
+    after = {}
+    for page, source in text.items():
+        found = re.search(r'class="right-next"\s+href="([^"]+)"', source)
+        if found:
+            after[page] = (html / page.parent / unquote(found[1])).resolve().relative_to(html.resolve())
+    first = set(text) - set(after.values())
+    assert len(first) == 1
+    walked = list(first)
+    while walked[-1] in after:
+        walked.append(after[walked[-1]])
+        assert re.search(r'class="left-prev"', text[walked[-1]]), f"{walked[-1]} does not lead back"
+    assert set(walked) == set(text)
+
+
 def test_executed_notebook_is_offered(html):
     """Pages with executed cells link their notebook; its figures are drawn by Jupyter's own Plotly type."""
     notebooks = list((html / "_sources").rglob("*.ipynb"))

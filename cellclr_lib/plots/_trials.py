@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from plotly.colors import sample_colorscale
 
-from .style import ACCENTS
+from .style import ACCENTS, NEUTRAL
 
 # What a trial is judged by: title, factor to the drawn unit, unit, and an arrow where one direction is better.
 MEASURES = {
@@ -42,6 +42,19 @@ def finished(results):
     if "error" in results:
         fine &= results["error"].isna() | (results["error"] == "")
     return results[fine]
+
+
+def offered(table, columns, chosen):
+    """Those of `columns` that hold a value; raises ValueError if the `chosen` one is not among them."""
+    known = [name for name in columns if name in table and table[name].notna().any()]
+    if chosen not in known:
+        raise ValueError(f"no finished trial has {chosen!r}; there is {', '.join(known) or 'nothing'}")
+    return known
+
+
+def settings_of(trials):
+    """Names of the columns that say what a trial tried: those of every sweep, then further ones."""
+    return [name for name in SETTINGS if name in trials] + further(trials)
 
 
 def further(trials):
@@ -173,3 +186,27 @@ def spearman(first, second):
     if len(ranks[0]) < 3 or any(rank.nunique() == 1 for rank in ranks):
         return np.nan
     return float(np.corrcoef(*ranks)[0, 1])
+
+
+def add_menu(figure, buttons, active=0):
+    """Put a drop-down menu above the plot, at its left end.
+
+    Parameters
+    ----------
+    figure : plotly.graph_objects.Figure
+        Changed in place.
+    buttons : list of (str, str, list)
+        Label, Plotly's method ("restyle", "update") and its arguments.
+    active : int
+        Which of them describes the figure as it is.
+    """
+    menu = {
+        "buttons": [{"label": label, "method": method, "args": args} for label, method, args in buttons],
+        "active": active,
+        "x": 0,
+        "xanchor": "left",
+        "y": 1.02,
+        "yanchor": "bottom",
+        "bordercolor": NEUTRAL,
+    }
+    figure.update_layout(updatemenus=[menu], margin={"l": 10, "r": 10, "t": 50, "b": 10})

@@ -1,11 +1,13 @@
 """The real screen: what it costs, and how real scores stand beside simulated and published ones (chapter 9)."""
 
+import textwrap
+
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from .scores import METHOD_COLOURS, METHOD_NAMES, METRICS
+from .scores import METHOD_NAMES, METRICS
 from .style import ACCENTS, NEUTRAL, bare
 
 STATUSES = ("read", "inferred", "unconfirmed")  # of a published figure
@@ -56,15 +58,15 @@ def stage_times(times):
     figure = go.Figure(
         go.Bar(
             x=seconds - start,  # on top of the base: a bar of a logarithmic axis cannot begin at 0
-            y=times["stage"],
+            y=[_lines(name) for name in times["stage"]],
             base=start,
             orientation="h",
             marker_color=ACCENTS[0],
             text=[duration(value) for value in seconds],
             textposition="outside",
             cliponaxis=False,
-            customdata=np.column_stack([times["arithmetic"], [duration(value) for value in seconds]]),
-            hovertemplate="%{y}: %{customdata[1]}<br>%{customdata[0]}<extra></extra>",
+            customdata=np.column_stack([times["arithmetic"], times["stage"]]),
+            hovertemplate="%{customdata[1]}: %{text}<br>%{customdata[0]}<extra></extra>",
         )
     )
     bare(figure, height=90 + 46 * len(times), margin={"l": 10, "r": 70, "t": 10, "b": 10})
@@ -112,20 +114,19 @@ def real_among_draws(table, totals, central=0.9):
                 "expected one real score and some draws"
             )
         low, high = np.percentile(share[~is_real], [50 * (1 - central), 50 * (1 + central)])
-        colour, first = METHOD_COLOURS.get(method, NEUTRAL), place == 0
         figure.add_shape(
             type="rect", x0=low, x1=high, y0=place - 0.32, y1=place + 0.32, fillcolor=BAND, line_width=0,
             layer="below",
         )  # fmt: skip
         # Dots side by side rather than on top of each other; the height means nothing.
         shift = 0.22 * np.resize([0, 1, -1, 0.5, -0.5], (~is_real).sum())
-        shared = {"mode": "markers", "showlegend": first}
+        shared = {"mode": "markers", "showlegend": place == 0}
         figure.add_scatter(
             x=share[~is_real],
             y=place + shift,
             name="simulated draws",
             legendgroup="draws",
-            marker={"color": colour if colour != NEUTRAL else ACCENTS[0], "size": 7, "opacity": 0.75},
+            marker={"color": ACCENTS[0], "size": 7, "opacity": 0.75},
             hovertemplate="simulated draw: %{x:.1f} %<extra></extra>",
             **shared,
         )
@@ -138,12 +139,13 @@ def real_among_draws(table, totals, central=0.9):
             hovertemplate=f"real: %{{x:.1f}} %<br>band: {low:.1f} to {high:.1f} %<extra></extra>",
             **shared,
         )
-    bare(figure, height=120 + 62 * len(strips), legend={"y": -0.22})
-    names = [f"{METHOD_NAMES.get(method, method)}, {METRICS[metric]}" for method, metric in strips]
+    height = 120 + 62 * len(strips)
+    bare(figure, height=height, **_legend_above(height))
+    names = [_lines(f"{METHOD_NAMES.get(method, method)}, {METRICS[metric]}") for method, metric in strips]
     figure.update_yaxes(
         tickvals=list(range(len(strips))), ticktext=names, range=[len(strips) - 0.5, -0.5], zeroline=False
     )
-    figure.update_xaxes(title="treatments answered right, %", rangemode="tozero", zeroline=False)
+    figure.update_xaxes(title="answered right, %", rangemode="tozero", zeroline=False)
     return figure
 
 
@@ -170,10 +172,10 @@ def published_table(published):
         {
             "method": published["method"],
             "year": published["year"].astype(str),
-            "labels used in training": published["supervision"],
-            "post-processing": published["post"],
             "NSC, %": words["nsc"],
             "NSCB, %": words["nscb"],
+            "labels": published["supervision"],
+            "post-processing": published["post"],
         }
     )
 
@@ -200,7 +202,7 @@ def published_and_measured(groups):
     """
     groups = {title: rows.reset_index(drop=True) for title, rows in groups.items() if len(rows)}
     sizes = [len(rows) for rows in groups.values()]
-    height = 30 * sum(sizes) + 96 * len(sizes) + 60
+    height = 38 * sum(sizes) + 96 * len(sizes) + 60
     figure = make_subplots(
         len(groups),
         1,
@@ -233,11 +235,11 @@ def published_and_measured(groups):
                 row=panel,
                 col=1,
             )
-        names = [_broken(name) for name in rows["method"]]
+        names = [_lines(name) for name in rows["method"]]
         figure.update_yaxes(
             tickvals=list(rows.index), ticktext=names, range=[len(rows) - 0.45, -0.55], row=panel, col=1
         )
-    bare(figure, height=height, legend={"y": -70 / height}, margin={"l": 10, "r": 10, "t": 40, "b": 10})
+    bare(figure, height=height, **_legend_above(height, title=24))
     figure.update_xaxes(range=[0, 101], zeroline=False)
     figure.update_xaxes(title="answered right, %", row=len(groups))
     figure.update_yaxes(zeroline=False)
@@ -270,9 +272,13 @@ def _interval(rows, metric):
     }
 
 
-def _broken(name, width=26):
-    """A long name in two lines, so that a phone still has room for the points."""
-    if len(name) <= width:
-        return name
-    cut = name.rfind(" ", 0, width)
-    return name if cut < 0 else f"{name[:cut]}<br>{name[cut + 1 :]}"
+def _lines(name, width=18):
+    """A long name in several lines, so that a phone still has room for the marks."""
+    return "<br>".join(textwrap.wrap(name, width, break_long_words=False, break_on_hyphens=False))
+
+
+def _legend_above(height, title=0):
+    """Layout of a legend above the plot and, where there is one, above its title of `title` px."""
+    top = 40 + title
+    place = {"y": 1 + (title + 4) / (height - top - 60), "yanchor": "bottom", "x": 0}
+    return {"legend": place, "margin": {"l": 10, "r": 10, "t": top, "b": 10}}

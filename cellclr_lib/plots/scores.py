@@ -131,11 +131,13 @@ def score_intervals(scores, chance=None):
             name=f"{METRICS[metric]}, one seed",
             legendgroup=metric,
             hoverinfo="skip",
+            showlegend=bool(mean["seeds"].max() > 1),
             marker={"color": colour, "size": 6, "opacity": 0.6},
         )
         if chance:
             figure.add_vline(x=100 * chance[metric], line={"dash": "dot", "color": colour, "width": 1})
-    bare(figure, height=110 + 46 * len(mean))
+    above = {"y": 1, "yanchor": "bottom"}  # below, it would meet the title of the axis where there are few rows
+    bare(figure, height=110 + 46 * len(mean), legend=above)
     figure.update_yaxes(tickvals=np.arange(len(mean))[::-1], ticktext=rows, zeroline=False)
     figure.update_xaxes(title="treatments answered right, %", range=[0, 101])
     return figure

@@ -1,4 +1,4 @@
-"""Figures of a sweep: which settings were better, by how much, and was it more than luck (chapter 8, tuning).
+"""Figures of a sweep: which settings were better, and how their trials learned (explained in chapter 8, tuning).
 
 Every function takes what `tuning/sweep.py` writes: `results`, one row per trial (results.csv), or `history`, one
 row per trial and epoch (history.csv). Shares come as fractions and are drawn in per cent. Trials that failed, with
@@ -7,11 +7,15 @@ an `error` or without a score, are left out.
 
 import numpy as np
 import plotly.graph_objects as go
-from plotly.colors import sample_colorscale
 
 from . import _trials
-from ._trials import DASHES, MANY, MEASURES, SCALE, SETTINGS, SYMBOLS
+from ._trials import DASHES, MEASURES, SCALE, SYMBOLS
+from .parallel import sweep_parallel
 from .style import NEUTRAL, bare
+
+__all__ = ["sweep_agreement", "sweep_curves", "sweep_heatmap", "sweep_parallel"]
+
+LEGEND = {"title": {"text": "temperature, batch size", "side": "top"}, "y": -0.2}
 
 
 def sweep_heatmap(results, value="retrieval"):
@@ -39,7 +43,7 @@ def sweep_heatmap(results, value="retrieval"):
     """
     results = results.reset_index(drop=True)
     fine = _trials.finished(results)
-    offered = _offered(fine, ("retrieval", "week_from_dmso", "nsc", "nscb"), value)
+    offered = _trials.offered(fine, ("retrieval", "week_from_dmso", "nsc", "nscb"), value)
     (x_names, x_of), (y_names, y_of) = (_trials.levels(results[name]) for name in ("temperature", "batch_size"))
     figure = go.Figure()
     for column in offered:
@@ -81,7 +85,7 @@ def sweep_heatmap(results, value="retrieval"):
             **shared,
         )
     bare(figure, height=140 + 75 * max(3, len(y_names)))
-    _menu(
+    _trials.add_menu(
         figure,
         [
             (_trials.title(chosen), "restyle", [{"visible": [c == chosen for c in offered for _ in range(2)]}])
@@ -114,101 +118,6 @@ def _cell_texts(scores, name):
     )
 
 
-def sweep_parallel(results):
-    """Parallel coordinates: a line per trial from its settings to its scores, coloured by replicate retrieval.
-
-    Drawn with ordinary lines, so it needs no WebGL, prints, and follows the page's theme. Temperature, batch size
-    and whatever spans more than a factor of thirty have logarithmic axes, marked as such; ticks are true values. A
-    menu brings some of the trials to the front.
-
-    Parameters
-    ----------
-    results : DataFrame, one row per trial
-        Column `retrieval`, and those of `temperature batch_size seed loss top1 week_from_dmso error` that are
-        known; further numeric columns with more than one value become axes of their own.
-
-    Returns
-    -------
-    plotly.graph_objects.Figure
-
-    Raises
-    ------
-    ValueError
-        If no trial finished.
-    """
-    trials = _trials.finished(results)
-    _offered(trials, ["retrieval"], "retrieval")
-    trials = trials.sort_values("retrieval", ignore_index=True)  # the best are drawn last, on top
-    settings = [name for name in SETTINGS if name in trials] + _trials.further(trials)
-    scores = [
-        c for c in ("loss", "top1", "week_from_dmso", "retrieval") if c in trials and trials[c].notna().any()
-    ]
-    columns = settings + scores
-    axes = [_trials.axis(name, MEASURES.get(name, ("", 1))[1] * trials[name]) for name in columns]
-    colours = sample_colorscale(SCALE, axes[-1]["place"])
-
-    figure = go.Figure()
-    for i, heights in enumerate(np.stack([axis["place"] for axis in axes], axis=1)):
-        trial = trials.iloc[i]
-        figure.add_scatter(
-            x=np.arange(len(columns)),
-            y=heights,
-            mode="lines+markers",
-            line={"color": colours[i], "width": 2},
-            marker={"color": colours[i], "size": 7},
-            name=_trials.setting(trial, settings),
-            hovertext=_trials.about(trial, settings),
-            hoverinfo="text",
-            showlegend=False,
-        )
-    steps = np.linspace(0, 1, 100)
-    figure.add_scatter(  # the last axis is the key to the colours
-        x=np.full(len(steps), len(columns) - 1 + 0.08),
-        y=steps,
-        mode="markers",
-        marker={"color": sample_colorscale(SCALE, steps), "symbol": "square", "size": 8},
-        hoverinfo="skip",
-        showlegend=False,
-        name="key",
-    )
-    for i, (name, axis) in enumerate(zip(columns, axes, strict=True)):
-        figure.add_shape(type="line", x0=i, x1=i, y0=0, y1=1, line={"color": NEUTRAL, "width": 1}, layer="below")
-        note = {"x": i, "showarrow": False, "font": {"size": 12, "shadow": "auto"}}
-        # Names stand on two levels, so that neighbours do not collide on a phone.
-        figure.add_annotation(note, text=_short(name), y=1.05 + 0.1 * (i % 2), yanchor="bottom")
-        if axis["log"]:
-            figure.add_annotation(note, text="<i>log</i>", y=-0.05, yanchor="top")
-        for tick, text in zip(axis["ticks"], axis["labels"], strict=True):
-            figure.add_annotation(note, text=text, y=tick, xanchor="right", xshift=-6)
-    bare(figure, height=460, hovermode="closest")
-    _menu(
-        figure,
-        [
-            (f"show: {name}", "restyle", [{"opacity": np.where(on, 1, 0.07).tolist()}, list(range(len(trials)))])
-            for name, on in _groups(trials, settings)
-        ],
-    )
-    figure.update_xaxes(visible=False, range=[-0.6, len(columns) - 0.6])
-    return figure.update_yaxes(visible=False, range=[-0.15, 1.3])
-
-
-def _short(name):
-    """Name of an axis that stands in a row with others."""
-    short = {"loss": "loss", "retrieval": "retrieval ↑", "week_from_dmso": "week ↓"}
-    return short.get(name) or MEASURES.get(name, [_trials.plain(name)])[0]
-
-
-def _groups(trials, settings):
-    """Sets of trials that a reader may want to see alone: name and mask; `trials` are sorted, the best last."""
-    yield "all trials", np.ones(len(trials), bool)
-    if len(trials) >= 8:
-        yield "the best quarter", np.arange(len(trials)) >= 0.75 * len(trials)
-    for name in settings:
-        found = np.sort(trials[name].dropna().unique())
-        if 1 < len(found) <= MANY:
-            yield from ((f"{_trials.plain(name)} {value:g}", trials[name] == value) for value in found)
-
-
 def sweep_curves(history, column="retrieval"):
     """Learning curves against cells seen: a line per trial, colour by temperature, dash and marker by batch size.
 
@@ -231,7 +140,7 @@ def sweep_curves(history, column="retrieval"):
     ValueError
         If the history does not hold `column`.
     """
-    offered = _offered(history, ("retrieval", "top1", "week_from_dmso", "loss"), column)
+    offered = _trials.offered(history, ("retrieval", "top1", "week_from_dmso", "loss"), column)
     settings = [c for c in history if c not in {*MEASURES, *_trials.BOOKKEEPING, "lr"}]
     # The learning rate changes within a trial, so it cannot tell trials apart; an epoch that starts again can.
     starts = (history["epoch"].diff() <= 0) | (history[settings] != history[settings].shift()).any(axis=1)
@@ -262,7 +171,7 @@ def sweep_curves(history, column="retrieval"):
     for c in offered:
         heights = [(MEASURES[c][1] * curve[c]).tolist() for curve in curves]
         buttons.append((_trials.title(c), "update", [{"y": heights}, {"yaxis.title.text": _trials.title(c)}]))
-    _menu(figure, buttons, offered.index(column))
+    _trials.add_menu(figure, buttons, offered.index(column))
     figure.update_xaxes(title="cells seen", rangemode="tozero")
     return figure.update_yaxes(title=_trials.title(column))
 
@@ -285,10 +194,10 @@ def sweep_agreement(results):
         If no trial has both scores.
     """
     trials = _trials.finished(results)
-    _offered(trials, ["nscb"], "nscb")
+    _trials.offered(trials, ["nscb"], "nscb")
     trials = trials[trials["nscb"].notna()]
     colours, marks = _trials.looks(trials)
-    settings = [name for name in SETTINGS if name in trials] + _trials.further(trials)
+    settings = _trials.settings_of(trials)
     figure = go.Figure()
     for (temperature, batch_size), group in trials.groupby(["temperature", "batch_size"]):
         figure.add_scatter(
@@ -324,9 +233,6 @@ def sweep_agreement(results):
     return figure.update_yaxes(title=_trials.title("nscb"))
 
 
-LEGEND = {"title": {"text": "temperature, batch size", "side": "top"}, "y": -0.2}
-
-
 def _legend_name(trial):
     """ "0.1, 64": the title of the legend says what the numbers are."""
     return f"{trial['temperature']:g}, {trial['batch_size']:g}"
@@ -351,25 +257,3 @@ def _key_of_many(figure, colours, names):
         name="key",
     )
     figure.update_layout(showlegend=False)
-
-
-def _offered(table, columns, chosen):
-    """Those of `columns` that hold a value; raises ValueError if the `chosen` one is not among them."""
-    offered = [c for c in columns if c in table and table[c].notna().any()]
-    if chosen not in offered:
-        raise ValueError(f"no finished trial has {chosen!r}; there is {', '.join(offered) or 'nothing'}")
-    return offered
-
-
-def _menu(figure, buttons, active=0):
-    """A drop-down menu above the plot, at its left end."""
-    menu = {
-        "buttons": [{"label": label, "method": method, "args": args} for label, method, args in buttons],
-        "active": active,
-        "x": 0,
-        "xanchor": "left",
-        "y": 1.02,
-        "yanchor": "bottom",
-        "bordercolor": NEUTRAL,
-    }
-    figure.update_layout(updatemenus=[menu], margin={"l": 10, "r": 10, "t": 50, "b": 10})

@@ -60,7 +60,7 @@ def test_real_score_draws_and_band(draws):
     band = figure.layout.shapes[0]
     assert (band.x0, band.x1) == pytest.approx((41, 59))  # 5th and 95th percentile of 40 ... 60
     assert list(figure.layout.yaxis.ticktext) == [
-        "hand-made, NSC", "hand-made, NSCB", "untrained encoder, NSC", "untrained encoder, NSCB",
+        "hand-made, NSC", "hand-made, NSCB", "untrained encoder,<br>NSC", "untrained encoder,<br>NSCB",
     ]  # fmt: skip
     assert [trace.showlegend for trace in figure.data] == [True, True] + 6 * [False]
     pd.testing.assert_frame_equal(draws, before)
@@ -126,8 +126,11 @@ def test_table_says_inferred_and_not_confirmed(published):
 
 @pytest.mark.parametrize(
     ("name", "lines"),
-    [("short", "short"), ("Hand-made features and factor analysis", "Hand-made features and<br>factor analysis"),
-     ("x" * 40, "x" * 40)],
-)  # fmt: skip
+    [
+        ("short", "short"),
+        ("z-score per plate on DMSO", "z-score per plate<br>on DMSO"),
+        ("x" * 40, "x" * 40),
+    ],
+)
 def test_long_names_are_broken_between_words(name, lines):
-    assert real._broken(name) == lines
+    assert real._lines(name) == lines

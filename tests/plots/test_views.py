@@ -1,0 +1,150 @@
+"""Figures of views: pictures in their place, shares and scores as given, menus that switch what they name."""
+
+import base64
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from cellclr_lib import plots
+from cellclr_lib.plots import views
+
+
+def picture_of(figure):
+    """The sheet of a figure as (H, W, 4)."""
+    data = base64.b64decode(figure.layout.images[0].source.split(",")[1])
+    return np.asarray(Image.open(io.BytesIO(data)).convert("RGBA"))
+
+
+def test_grid_puts_every_picture_in_its_row_group_and_column():
+    """One bright picture among dark ones is found where row, group and column say, and nowhere else."""
+    side = 24
+    pictures = np.zeros((2, 3, 2, 3, side, side), np.uint8)
+    pictures[1, 2, 0] = 200
+    before = pictures.copy()
+    figure = plots.view_grid(pictures, ["crop", "blur"], ["DMSO", "a", "b"])
+    sheet = picture_of(figure)
+    row_px, group_px = side + views.STRIP_PX, 2 * side + views.GAP_PX
+    assert sheet.shape[:2] == (views.STRIP_PX + 2 * row_px, 3 * group_px - views.GAP_PX)
+    middle = {
+        (r, g, k): sheet[
+            2 * views.STRIP_PX + r * row_px + side // 2, g * group_px + k * side + side // 2, :3
+        ].max()
+        for r, g, k in np.ndindex(2, 3, 2)
+    }
+    assert [place for place, value in middle.items() if value > 100] == [(1, 2, 0)]
+    np.testing.assert_array_equal(pictures, before)
+    text = [annotation.text for annotation in figure.layout.annotations]
+    assert {"crop", "blur", "<b>DMSO</b>", "32 px"} <= set(text) and "tubulin" in " ".join(text)
+
+
+def test_grid_wants_a_title_for_every_row_and_group():
+    with pytest.raises(ValueError, match="3 rows, 1 groups"):
+        plots.view_grid(np.zeros((2, 1, 1, 3, 8, 8), np.uint8), ["a", "b", "c"], ["x"])
+
+
+@pytest.fixture
+def shares():
+    return pd.DataFrame(
+        [(v, n, s) for v, s0 in (("none", 0.9), ("all", 0.04)) for n in ("three", "six") for s in (s0, s0 + 0.02)],
+        columns=["views", "numbers", "share"],
+    )
+
+
+def test_matches_draw_every_batch_and_the_mean(shares):
+    figure = plots.view_matches(shares, chance=0.01)
+    points, mean = figure.data[0], figure.data[1]
+    np.testing.assert_allclose(points.x, [90, 92, 4, 6])
+    np.testing.assert_allclose(mean.x, [91, 5])
+    assert [text.strip() for text in mean.text] == ["91", "5.0"]
+    assert list(mean.customdata[:, 1]) == ["91", "5"], "times chance"
+    ticks = dict(zip(figure.layout.yaxis.ticktext, figure.layout.yaxis.tickvals, strict=True))
+    assert ticks["none"] > ticks["all"], "the first setting is on top"
+    rows = np.array([ticks["none"], ticks["none"], ticks["all"], ticks["all"]])
+    assert (np.abs(np.array(points.y) - rows) < 0.5).all(), "beside the tick of its row"
+    assert figure.layout.shapes[0].x0 == pytest.approx(1), "chance, in per cent"
+
+
+def test_agreement_shows_the_table():
+    table = pd.DataFrame([[1.0, -0.1], [0.5, 0.2]], index=["none", "crop"], columns=["area", "DNA, mean"])
+    figure = plots.view_agreement(table)
+    np.testing.assert_array_equal(figure.data[0].z, table)
+    assert list(figure.data[0].x) == ["area", "DNA, mean"] and figure.layout.yaxis.autorange == "reversed"
+
+
+@pytest.fixture
+def results():
+    """Three variants, two seeds, two post-processings; every number says where it belongs."""
+    rows = []
+    for i, name in enumerate(("untrained", "all: default", "only: crop")):
+        for seed in (0, 1):
+            for j, post in enumerate(("none", "tvn")):
+                row = {"views": name, "seed": seed, "post": post, "top1": np.nan if i == 0 else 0.5}
+                for k, metric in enumerate(views.ABLATION_METRICS):
+                    row[metric] = 0.1 * (i + 1) + 0.01 * seed + 0.3 * j + 0.001 * k
+                for metric in ("nsc", "nscb"):
+                    row |= {f"{metric}_low": row[metric] - 0.05, f"{metric}_high": row[metric] + 0.05}
+                rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def traces_of(figure, metric):
+    """Traces that are seen once the menu has chosen `metric`, by name."""
+    (button,) = [b for b in figure.layout.updatemenus[0].buttons if b.label == views.ABLATION_METRICS[metric][0]]
+    seen = button.args[0]["visible"]
+    return {trace.name: (i, trace) for i, (trace, on) in enumerate(zip(figure.data, seen, strict=True)) if on}
+
+
+@pytest.mark.parametrize("metric", views.ABLATION_METRICS)
+def test_ablation_draws_seeds_means_and_the_default(results, metric):
+    figure = plots.view_ablation(results, post="none")
+    shown = traces_of(figure, metric)
+    of_post = results[results["post"] == "none"]
+    np.testing.assert_allclose(shown["a seed"][1].x, 100 * of_post[metric])
+    mean = 100 * of_post.groupby("views", sort=False)[metric].mean()
+    np.testing.assert_allclose(shown["mean of the seeds"][1].x, mean)
+    np.testing.assert_allclose(shown["mean of the default"][1].x, [mean["all: default"]] * 2)
+    assert ("95 % interval" in shown) == metric.startswith("nsc")
+
+
+def test_ablation_draws_one_bar_per_variant(results):
+    figure = plots.view_ablation(results, post="none")
+    bar = traces_of(figure, "nscb")["95 % interval"][1]
+    ends = np.array(bar.x, float).reshape(-1, 3)
+    of_post = results[results["post"] == "none"].groupby("views", sort=False)[["nscb_low", "nscb_high"]].mean()
+    np.testing.assert_allclose(ends[:, :2], 100 * of_post, atol=0.01)
+    assert np.isnan(ends[:, 2]).all(), "bars are not joined"
+    assert list(np.array(bar.y)[::3]) == list(figure.layout.yaxis.tickvals)
+
+
+def test_second_menu_changes_the_post_processing_of_every_score(results):
+    figure = plots.view_ablation(results, post="none")
+    menu = figure.layout.updatemenus[1]
+    assert [button.label for button in menu.buttons] == ["raw", "TVN"] and menu.active == 0
+    x = menu.buttons[1].args[0]["x"]
+    assert len(x) == len(figure.data)
+    for metric in views.ABLATION_METRICS:
+        i, _ = traces_of(figure, metric)["a seed"]
+        np.testing.assert_allclose(x[i], 100 * results.loc[results["post"] == "tvn", metric])
+    assert plots.view_ablation(results, post="tvn").layout.updatemenus[1].active == 1
+
+
+def test_ablation_labels_rows_once_and_parts_the_groups(results):
+    axis = plots.view_ablation(results, post="none").layout.yaxis
+    assert list(axis.ticktext) == ["untrained", "default", "only: crop"]
+    assert (np.diff(axis.tickvals) < 0).all()
+
+
+def test_ablation_survives_runs_that_are_still_missing(results):
+    """A table that grows while trainings run: the last seed of one variant is not there yet."""
+    figure = plots.view_ablation(results.iloc[:-2], post="none")
+    assert len(traces_of(figure, "retrieval")["a seed"][1].x) == 5
+
+
+def test_ablation_says_what_is_not_in_the_table(results):
+    with pytest.raises(ValueError, match="whitening"):
+        plots.view_ablation(results, post="whitening")
+    with pytest.raises(ValueError, match="only: crop"):
+        plots.view_ablation(results, post="none", reference="default")
