@@ -54,8 +54,9 @@ def ctrl_c():
     pressed = []
 
     def stop(number, frame):
+        if pressed:
+            raise KeyboardInterrupt
         pressed.append(number)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
         print("\nstopping; what the trials have reported is saved", flush=True)
         os.kill(os.getpid(), signal.SIGUSR1)
 

@@ -88,8 +88,9 @@ def execute(plan, folder):
     """Run what is left of a plan, write all tables; returns the exit status."""
     begun, runs = time.time(), folder / "runs"
     try:
-        with FileLock(folder / "lock", timeout=0), ctrl_c() as pressed:
-            grid = tuner(plan, folder, runs).fit()
+        with FileLock(folder / "lock", timeout=0):
+            with ctrl_c() as pressed:
+                grid = tuner(plan, folder, runs).fit()
             if pressed:
                 return 130
             results, history = tables(grid, plan, runs)

@@ -44,13 +44,15 @@ class LoggedASHA(ASHAScheduler):
             time_attr="cells_seen", grace_period=epoch_cells, max_t=cells, reduction_factor=KEEP,
             stop_last_trials=False,
         )  # fmt: skip
-        self.log, self.rungs = Path(log), None
+        self.log, self.stopped = Path(log), None
 
     def on_trial_result(self, tune_controller, trial, result):
         """Continue or stop; Ray's rule on the rungs of the log."""
         (bracket,) = self._brackets
-        if self.rungs is None:
+        if self.stopped is None:
             self._recall(bracket)
+        if trial.trial_id in self.stopped:  # killed between the decision and the end
+            return TrialScheduler.STOP
         before = {rung: dict(recorded) for rung, recorded in bracket._rungs}
         decision = super().on_trial_result(tune_controller, trial, result)
         for rung, recorded in bracket._rungs:
@@ -62,9 +64,10 @@ class LoggedASHA(ASHAScheduler):
 
     def _recall(self, bracket):
         """Fill the rungs from the log of the sweep before it was interrupted."""
-        self.rungs = read_log(self.log, RUNG_COLUMNS)
+        log = read_log(self.log, RUNG_COLUMNS)
+        self.stopped = set(log.loc[log["decision"] == TrialScheduler.STOP, "trial"])
         for rung, recorded in bracket._rungs:
-            past = self.rungs[self.rungs["rung"] == int(rung)]
+            past = log[log["rung"] == int(rung)]
             recorded.update(zip(past["trial"], past["retrieval"], strict=True))
 
 
@@ -126,7 +129,9 @@ def inconsistent(log):
 
 def read_log(log, columns):
     """The decisions written so far, an empty table if there are none."""
-    return pd.read_csv(log) if Path(log).exists() else pd.DataFrame(columns=columns)
+    if not Path(log).exists():
+        return pd.DataFrame(columns=columns)
+    return pd.read_csv(log, dtype={"trial": str, "donor": str})  # some names look like numbers
 
 
 def _append(log, columns, row):

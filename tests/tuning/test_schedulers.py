@@ -1,9 +1,12 @@
 """Searches and schedulers: every trial of the plan ends, and every decision follows from what was written down."""
 
+from types import SimpleNamespace
+
+import numpy as np
 import pandas as pd
 import pytest
 
-from tuning.schedulers import RUNG_COLUMNS, inconsistent
+from tuning.schedulers import RUNG_COLUMNS, LoggedASHA, inconsistent
 
 
 def log(path, rows):
@@ -21,6 +24,34 @@ def test_a_decision_that_does_not_follow_is_found(tmp_path):
     assert list(inconsistent(log(tmp_path / "wrong.csv", rows))["trial"]) == ["b"]
     assert list(inconsistent(log(tmp_path / "twice.csv", [*rows[:1], *rows[:1]]))["trial"]) == ["a"]
     assert inconsistent(tmp_path / "nothing.csv").empty
+
+
+def decide(scheduler, reports):
+    """Decisions on reports (trial, cells seen, retrieval) in their order of arrival."""
+    scheduler.set_search_properties("retrieval", "max")
+    trials = {name: SimpleNamespace(trial_id=name) for name, _, _ in reports}
+    for trial in trials.values():
+        scheduler.on_trial_add(None, trial)
+    return [
+        scheduler.on_trial_result(None, trials[name], {"cells_seen": cells, "retrieval": retrieval})
+        for name, cells, retrieval in reports
+    ]
+
+
+def test_asha_goes_on_from_its_log(tmp_path):
+    rng = np.random.default_rng(0)
+    score = {f"{number:08d}": rng.random() for number in range(12)}  # names that look like numbers
+    reports = [(name, 64 * epoch, score[name]) for epoch in (1, 2, 3) for name in score]
+    whole = decide(LoggedASHA(tmp_path / "whole.csv", 64, 576), reports)
+    first = decide(LoggedASHA(tmp_path / "parts.csv", 64, 576), reports[:7])
+    second = decide(LoggedASHA(tmp_path / "parts.csv", 64, 576), reports[7:])
+    assert first + second[:5] == whole[:12] and "STOP" in whole[:12]
+    stopped = {name for (name, _, _), decision in zip(reports[:7], first, strict=True) if decision == "STOP"}
+    again = [
+        decision for (name, _, _), decision in zip(reports[12:19], second[5:12], strict=True) if name in stopped
+    ]
+    assert again and set(again) == {"STOP"}  # what was to be stopped does not come back
+    assert inconsistent(tmp_path / "whole.csv").empty and inconsistent(tmp_path / "parts.csv").empty
 
 
 @pytest.mark.slow
