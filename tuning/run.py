@@ -29,6 +29,7 @@ SPACES = {
     "smoke": {"temperature": [0.1, 0.5], "batch_size": [32, 64]},
 }
 EPOCHS = {"default": 4, "full": 10, "smoke": 2}
+CELLS_PER_EPOCH = {"default": 8192, "full": None, "smoke": None}  # None: all of the store
 DRAWN = {"low": 0.05, "high": 1.0, "log": True}  # the temperature, where a search draws it
 KEPT_CHECKPOINTS = 4  # of a trial, for others to copy
 
@@ -68,7 +69,8 @@ def make_plan(options):
         check_store(store)
     else:
         store = artifacts.crops(CropConfig(), SimulationConfig.smoke() if options.smoke else SimulationConfig())
-    training = TrainConfig(epochs=options.epochs or EPOCHS[size], cells_per_epoch=options.cells_per_epoch)
+    cells_per_epoch = options.cells_per_epoch or CELLS_PER_EPOCH[size]
+    training = TrainConfig(epochs=options.epochs or EPOCHS[size], cells_per_epoch=cells_per_epoch)
     gpus = options.gpus_per_trial
     return Plan(
         store=store.path.resolve(),

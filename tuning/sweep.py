@@ -63,7 +63,7 @@ def parser():
 
     long = top.add_argument_group("how long")
     long.add_argument("--epochs", type=int, help="epochs of every trial")
-    long.add_argument("--cells-per-epoch", type=int, help="cells drawn per epoch (default: all of the store)")
+    long.add_argument("--cells-per-epoch", type=int, help="cells drawn per epoch (default: 8192; full: all)")
     long.add_argument(
         "--scheduler", choices=["none", "asha", "pbt"], default="none",
         help="asha stops weak trials early, pbt replaces them by changed copies of strong ones (default: none)",
