@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-TIMEOUT_S = 3000
+TIMEOUT_S = 240
 
 
 @dataclass(frozen=True)
