@@ -28,7 +28,7 @@ def scheduler_of(plan, log):
     if plan.scheduler == "asha":
         return LoggedASHA(log, plan.training.cells_per_epoch, plan.cells)
     if plan.scheduler == "pbt":
-        return LoggedPBT(log, plan.training.cells_per_epoch, mutations(plan))
+        return LoggedPBT(log, plan.training.cells_per_epoch, plan.cells, mutations(plan))
     return None
 
 
@@ -74,22 +74,28 @@ class LoggedASHA(ASHAScheduler):
 class LoggedPBT(PopulationBasedTraining):
     """Population-based training with every copy in a file."""
 
-    def __init__(self, log, epoch_cells, mutations):
+    def __init__(self, log, epoch_cells, cells, mutations):
         super().__init__(
             time_attr="cells_seen", perturbation_interval=epoch_cells, hyperparam_mutations=mutations,
             quantile_fraction=QUANTILE, resample_probability=0.0, log_config=False,
         )  # fmt: skip
-        self.log = Path(log)
+        self.log, self.cells = Path(log), cells
+
+    def on_trial_result(self, tune_controller, trial, result):
+        """Go on, pause for others or become a copy; a trial that has seen all its cells ends as it is."""
+        if result["cells_seen"] >= self.cells:
+            return TrialScheduler.CONTINUE
+        return super().on_trial_result(tune_controller, trial, result)
 
     def _exploit(self, tune_controller, trial, trial_to_clone):
         state, donor = self._trial_state[trial], self._trial_state[trial_to_clone]
-        before = {name: trial.config[name] for name in self._hyperparam_mutations}
+        row = [trial.trial_id, int(state.last_train_time), state.last_score]  # Ray overwrites them in a moment
+        row += [trial_to_clone.trial_id, donor.last_score, self._settings(trial)]
         super()._exploit(tune_controller, trial, trial_to_clone)
-        after = {name: trial.config[name] for name in self._hyperparam_mutations}
-        row = [trial.trial_id, int(state.last_train_time), state.last_score]
-        _append(
-            self.log, COPY_COLUMNS, [*row, trial_to_clone.trial_id, donor.last_score, _text(before), _text(after)]
-        )
+        _append(self.log, COPY_COLUMNS, [*row, self._settings(trial)])
+
+    def _settings(self, trial):
+        return " ".join(f"{name}={trial.config[name]:.4g}" for name in self._hyperparam_mutations)
 
 
 def mutations(plan):
@@ -141,7 +147,3 @@ def _append(log, columns, row):
         if new:
             writer.writerow(columns)
         writer.writerow(row)
-
-
-def _text(settings):
-    return " ".join(f"{name}={value:.4g}" for name, value in settings.items())
