@@ -52,7 +52,7 @@ def run(plan, folder, settings):
     try:
         result = train(training, store, on_epoch=ReplicateRetrieval(store), on_checkpoint=report)
         if not reported:  # an earlier try was killed between its last epoch and the end
-            report(result.history.iloc[-1].to_dict())
+            report(result.history.to_dict("records")[-1])
         score(result.checkpoint, plan.store, training.device)
     finally:
         free_gpu()
