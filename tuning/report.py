@@ -99,5 +99,5 @@ def _figure(figure):
 
 def _table(table):
     return (
-        f'<div class="table">{table.to_html(index=False, float_format="{:.3f}".format, na_rep="", border=0)}</div>'
+        f'<div class="table">{table.to_html(index=False, float_format="{:.4g}".format, na_rep="", border=0)}</div>'
     )

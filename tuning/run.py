@@ -110,12 +110,15 @@ def tuner(plan, folder, runs):
     """Ray's `Tuner` of a plan: a new one, or that of the sweep in `folder` where it stopped."""
     resources = {"cpu": plan.cpus_per_trial, "gpu": plan.gpus_per_trial}
     work = tune.with_resources(trainable(plan, runs), resources)
+    if plan.trials is None:
+        import optuna
+        from ray.tune.search.optuna import OptunaSearch
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
     if tune.Tuner.can_restore(str(folder / "ray")):
         return tune.Tuner.restore(str(folder / "ray"), work, resume_unfinished=True, resume_errored=True)
     shutil.rmtree(runs, ignore_errors=True)  # begun, but killed before Ray knew of its trials
     if plan.trials is None:
-        from ray.tune.search.optuna import OptunaSearch
-
         space = {name: domain(values) for name, values in plan.space.items()} | {"seed": tune.choice(plan.seeds)}
         search, limit = OptunaSearch(seed=plan.seeds[0]), plan.max_concurrent
     else:
@@ -151,7 +154,7 @@ def conclude(plan, folder, results, history, minutes):
     best = save_best(results, ranked, plan, folder) if len(ranked) else None
     report = write_report(folder, plan, results, history, ranked, agreement(results), best, minutes)
     if best:
-        print(ranked.to_string(index=False, float_format="{:.3f}".format))
+        print(ranked.to_string(index=False, float_format="{:.4g}".format))
         for name, value in agreement(results).items():
             if value == value:
                 print(f"rank correlation of retrieval with {name.upper()}, over trials: {value:.2f}")

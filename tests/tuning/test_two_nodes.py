@@ -14,6 +14,7 @@ import pytest
 pytestmark = pytest.mark.slow
 HEAD, WORKER = "10.213.7.1", "10.213.7.2"
 RAY = str(Path(sys.executable).with_name("ray"))
+START_S = 60
 TOKEN = "0" * 64  # of a cluster that no other machine can reach
 
 
@@ -53,12 +54,17 @@ def namespaces():
 
 
 def start_node(namespace, temp, *options):
-    """`ray start` in a namespace; returns the running process."""
+    """`ray start` in a namespace; returns when it is up."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     environment |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN, "RAY_USAGE_STATS_ENABLED": "0"}
     command = ["ip", "netns", "exec", namespace, RAY, "start", *options, "--num-cpus=1", "--block"]
-    log = (temp / f"{namespace}.log").open("w")
-    return subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+    log = temp / f"{namespace}.log"
+    with log.open("w") as out:
+        process = subprocess.Popen(command, env=environment, stdout=out, stderr=out, start_new_session=True)
+    deadline = time.monotonic() + START_S
+    while "Ray runtime started" not in log.read_text():
+        assert process.poll() is None and time.monotonic() < deadline, log.read_text()
+        time.sleep(0.2)
 
 
 def test_a_sweep_spreads_and_survives_the_loss_of_a_node(namespaces, sweep, tmp_path, monkeypatch):
@@ -67,9 +73,7 @@ def test_a_sweep_spreads_and_survives_the_loss_of_a_node(namespaces, sweep, tmp_
     short = Path("/tmp") / head  # Ray's sockets need a short path
     start_node(head, tmp_path, "--head", f"--node-ip-address={HEAD}", "--port=6379", f"--temp-dir={short}",
                "--include-dashboard=false")  # fmt: skip
-    time.sleep(15)
     start_node(worker, tmp_path, f"--address={HEAD}:6379", f"--node-ip-address={WORKER}")
-    time.sleep(15)
     inside = ("ip", "netns", "exec", head)
     options = sweep.new("--epochs", "4", "--seeds", "0", "1", "--address", f"{HEAD}:6379")
     process = sweep.start(tmp_path, "two", *options, wrapper=inside)
