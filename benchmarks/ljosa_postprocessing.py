@@ -67,8 +67,8 @@ def measure(meta, feats, lams=LAMS, halves=HALVES):
     -------
     pandas.DataFrame
         ``post lam``; ``nsc nscb`` with ``_low _high _correct _total``, and ``_gain`` over features that are only
-        centred on DMSO, with ``_gain_low _gain_high``; ``week_fitted week_other week_chance``: how often the week is
-        told from DMSO wells of the fit and from others, when half of each plate's are fitted on.
+        centred on DMSO, with ``_gain_low _gain_high``; ``week_fitted week_other week_chance``: how often the week
+        is told from DMSO wells of the fit and from others, when half of each plate's are fitted on.
     """
     ways = [("standardised", np.nan, None)]
     ways += [(post, lam, make(min(lam, NO_SHRINKING))) for post, make in POSTS.items() for lam in lams]

@@ -200,7 +200,7 @@ def test_smoke_parameters_exist(repository):
         assert set(values) <= set(re.findall(r"^(\w+) =", source, re.MULTILINE)), name
 
 
-@pytest.mark.parametrize("name", ["training", "evaluation"])
+@pytest.mark.parametrize("name", ["contrastive_loss", "training", "evaluation"])
 def test_chapters_share_one_training(name):
     """Chapters and `book/prepare.py` name the same artefacts as long as the defaults agree."""
     from cellclr_lib.learning import TrainConfig

@@ -207,3 +207,11 @@ def test_remaining_figures_are_drawn():
         plots.intensity_scaling(quantiles),
     ):
         assert isinstance(figure, go.Figure) and len(figure.data)
+
+
+def test_illumination_shows_mean_light_and_their_ratio():
+    typical = np.stack([np.full((4, 6), 1.2), np.full((4, 6), 0.9)])
+    light = np.full((2, 4, 6), 1.2)
+    figure = plots.illumination(typical, light, ("dna", "actin"))
+    shown = [float(np.asarray(trace.z).mean()) for trace in figure.data]
+    assert shown == pytest.approx([20, 20, 0, -10, 20, -25])

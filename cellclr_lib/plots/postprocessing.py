@@ -38,7 +38,7 @@ def control_covariances(matrices, limit=1.0):
     matrices : dict of str to ndarray (D, D)
         Title → covariance.
     limit : float
-        Values beyond ± `limit` get the last colour. Drawn in steps of a hundredth of it, so that a page stays small.
+        Values beyond ± `limit` get the last colour. Drawn in steps of a hundredth of it: a page stays small.
 
     Returns
     -------
@@ -49,7 +49,7 @@ def control_covariances(matrices, limit=1.0):
         steps = np.rint(100 * np.clip(np.asarray(matrix) / limit, -1, 1)).astype(np.int8)
         hover = f"%{{y}}, %{{x}}: %{{z}} % of {limit:g}<extra></extra>"
         figure.add_heatmap(z=steps, coloraxis="coloraxis", hovertemplate=hover, row=1, col=col)
-    bare(figure, height=380, margin={"l": 10, "r": 10, "t": 40, "b": 10})
+    bare(figure, height=330, margin={"l": 10, "r": 10, "t": 40, "b": 10})
     ticks = {"tickvals": [-100, 0, 100], "ticktext": [f"≤ −{limit:g}", "0", f"≥ {limit:g}"]}
     bar = {"orientation": "h", "y": -0.06, "yanchor": "top", "thickness": 12, "len": 0.6, **ticks}
     figure.update_layout(coloraxis={"colorscale": _DIVERGING, "cmin": -100, "cmax": 100, "colorbar": bar})
@@ -106,7 +106,7 @@ def control_spectrum(dmso, treated, lam, lams):
     bare(figure, height=560, legend={"y": -0.13})
     figure.update_yaxes(type="log", exponentformat="power", dtick=2, row=1)
     figure.update_yaxes(range=[0, 1.05], row=2)
-    figure.update_xaxes(title="direction, from most to least variable among DMSO wells", row=2)
+    figure.update_xaxes(title="direction of DMSO, loud to quiet", row=2)
     return figure.update_annotations(font_size=13)
 
 
@@ -134,7 +134,7 @@ def control_maps(maps, weeks, hover):
     )
     names = sorted(set(weeks), key=_natural)
     symbols = list(MOA_SYMBOLS.values())
-    colours = sample_colorscale("Plasma", np.linspace(0.05, 0.95, len(names)))
+    colours = sample_colorscale("Plasma", np.linspace(0.18, 0.97, len(names)))
     for i, name in enumerate(names):
         own = weeks == name
         for j, xy in enumerate(maps.values()):
@@ -188,7 +188,7 @@ def week_told(table, chance):
     figure.add_vline(x=100 * chance, line={"dash": "dot", "color": NEUTRAL}, annotation=label)
     bare(figure, height=150 + 60 * len(posts), legend={"y": 1.02, "yanchor": "bottom"})
     figure.update_yaxes(tickvals=-np.arange(len(posts)), ticktext=posts, zeroline=False)
-    return figure.update_xaxes(title="week told from DMSO wells, % (lower is better)", rangemode="tozero")
+    return figure.update_xaxes(title="week told, % (lower is better)", rangemode="tozero")
 
 
 def score_path(table, x_title, colours, marks=None, y_title="answered right, %"):
@@ -258,11 +258,9 @@ def score_path(table, x_title, colours, marks=None, y_title="answered right, %")
     bare(figure, height=430, legend={"y": -0.27})
     figure.update_xaxes(type="log", zeroline=False, dtick=1)
     if np.isinf(table["x"]).any():
-        decades = np.arange(np.ceil(np.log10(finite.min())), np.log10(end), 2)
-        text = [f"{10.0**d:g}" for d in decades if 10.0**d < end] + ["∞"]
-        figure.update_xaxes(
-            tickvals=[*(10.0**d for d in decades if 10.0**d < end), end], ticktext=text, tickangle=0
-        )
+        # Three ticks fit a panel on a phone: the smallest, one and infinity.
+        ticks = {finite.min(): f"10<sup>{np.log10(finite.min()):.0f}</sup>", 1.0: "1", end: "∞"}
+        figure.update_xaxes(tickvals=list(ticks), ticktext=list(ticks.values()), tickangle=0)
     figure.update_xaxes(title=x_title, col=(len(panels) + 1) // 2)
     figure.update_yaxes(title=y_title, col=1)
     return figure.update_annotations(font_size=13)
@@ -295,7 +293,7 @@ def post_gains(scores):
     figure.add_vline(x=0, line={"color": NEUTRAL, "width": 1})
     bare(figure, height=110 + 44 * len(rows))
     figure.update_yaxes(tickvals=-np.arange(len(rows)), ticktext=names, zeroline=False)
-    return figure.update_xaxes(title="points gained over raw features")
+    return figure.update_xaxes(title="points over raw features")
 
 
 def whitening_sketch(panels):

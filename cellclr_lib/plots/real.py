@@ -155,7 +155,7 @@ def published_table(published):
     Parameters
     ----------
     published : DataFrame
-        As `published_and_measured` takes it, with `method year supervision post` as well.
+        As `published_and_measured` takes it, with `supervision` and `post` as well.
 
     Returns
     -------
@@ -171,11 +171,10 @@ def published_table(published):
     return pd.DataFrame(
         {
             "method": published["method"],
-            "year": published["year"].astype(str),
             "NSC, %": words["nsc"],
             "NSCB, %": words["nscb"],
             "labels": published["supervision"],
-            "post-processing": published["post"],
+            "post": published["post"],
         }
     )
 

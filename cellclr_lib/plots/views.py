@@ -63,7 +63,7 @@ def view_grid(pictures, rows, groups, channels=("dna", "tubulin", "actin"), scal
         figure.add_annotation(
             x=x, y=y, text=text, showarrow=False, xanchor="left", yanchor="bottom", font={"size": 12}
         )
-    _scale_bar(figure, canvas.shape[1] - 6, canvas.shape[0] - 6, scale_px)
+    _scale_bar(figure, canvas.shape[1] - 30, canvas.shape[0] - 8, scale_px)  # its label fits on a phone, too
     _colour_key(figure, channels)
     return figure
 
@@ -100,15 +100,24 @@ def view_matches(shares, chance):
             hoverinfo="skip",
             marker={"color": ACCENTS[i], "size": 7, "opacity": 0.5},
         )
+        ends = rows.groupby("views", sort=False)["share"].agg(["min", "max"])
+        figure.add_scatter(
+            x=100 * np.where(mean > 0.8, ends["min"], ends["max"]),  # beside the points, inside the axis
+            y=mean.index.map(place) + shift,
+            mode="text",
+            text=[f"   {100 * value:.{0 if value > 0.095 else 1}f}   " for value in mean],
+            textposition=["middle left" if value > 0.8 else "middle right" for value in mean],
+            textfont={"size": 11},
+            legendgroup=label,
+            showlegend=False,
+            hoverinfo="skip",
+        )
         figure.add_scatter(
             x=100 * mean,
             y=mean.index.map(place) + shift,
-            mode="markers+text",
+            mode="markers",
             name=label,
             legendgroup=label,
-            text=[f"  {100 * value:.{0 if value > 0.095 else 1}f}  " for value in mean],
-            textposition=["middle left" if value > 0.8 else "middle right" for value in mean],
-            textfont={"size": 11},
             customdata=np.stack([mean.index, [f"{value / chance:.0f}" for value in mean]], axis=1),
             hovertemplate="%{customdata[0]}: %{x:.1f} %, %{customdata[1]} times chance"
             "<extra>%{fullData.name}</extra>",

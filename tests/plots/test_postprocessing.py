@@ -95,7 +95,8 @@ def test_infinity_lies_beyond_the_largest_number():
     np.testing.assert_allclose(line.x, [0.01, 1, 10])
     np.testing.assert_allclose(line.y, [50, 60, 70])
     assert list(line.text) == ["0.01", "1", "∞"]
-    assert list(figure.layout.xaxis.ticktext) == ["0.01", "1", "∞"]
+    assert list(figure.layout.xaxis.ticktext) == ["10<sup>-2</sup>", "1", "∞"]
+    assert list(figure.layout.xaxis.tickvals) == [0.01, 1, 10]
     bands = [t for t in figure.data if t.fill == "toself"]
     assert len(bands) == 4
     np.testing.assert_allclose(bands[0].y, [90, 90, 90, 40, 40, 40])

@@ -55,10 +55,11 @@ def shares():
 
 def test_matches_draw_every_batch_and_the_mean(shares):
     figure = plots.view_matches(shares, chance=0.01)
-    points, mean = figure.data[0], figure.data[1]
+    points, label, mean = figure.data[:3]
     np.testing.assert_allclose(points.x, [90, 92, 4, 6])
     np.testing.assert_allclose(mean.x, [91, 5])
-    assert [text.strip() for text in mean.text] == ["91", "5.0"]
+    assert [text.strip() for text in label.text] == ["91", "5.0"]
+    np.testing.assert_allclose(label.x, [90, 6], err_msg="beside the points")
     assert list(mean.customdata[:, 1]) == ["91", "5"], "times chance"
     ticks = dict(zip(figure.layout.yaxis.ticktext, figure.layout.yaxis.tickvals, strict=True))
     assert ticks["none"] > ticks["all"], "the first setting is on top"

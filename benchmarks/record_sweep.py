@@ -1,0 +1,51 @@
+"""Keep the results of a sweep for the book: ``python benchmarks/record_sweep.py sweeps/<name> --command "..."``.
+
+Copies `results.csv` (without the paths of its checkpoints) and `history.csv` of a finished sweep to
+`book/results/sweep.csv` and `sweep_history.csv` and writes their provenance. Explained in chapter 8, *tuning*.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import pandas as pd
+import provenance
+
+from cellclr_lib import artifacts
+from cellclr_lib.config import to_dict
+from cellclr_lib.data import CropConfig, SimulationConfig
+from cellclr_lib.learning import TrainConfig
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+RESULTS = REPOSITORY / "book" / "results"
+
+
+def main(arguments=None):
+    """Copy the tables and write the provenance; exit status 1 if there is no finished sweep."""
+    parser = argparse.ArgumentParser(prog="python benchmarks/record_sweep.py", description=__doc__.split("\n")[0])
+    parser.add_argument("sweep", type=Path, help="folder of a sweep on the default simulated screen")
+    parser.add_argument("--command", required=True, help="how the sweep was started")
+    options = parser.parse_args(arguments)
+    tables = {name: options.sweep / f"{name}.csv" for name in ("results", "history")}
+    if missing := [str(path) for path in tables.values() if not path.is_file()]:
+        print(f"error: {', '.join(missing)}: no such file; has the sweep ended?", file=sys.stderr)
+        return 1
+    results, history = (pd.read_csv(path) for path in tables.values())
+    results.drop(columns="checkpoint_path").to_csv(RESULTS / "sweep.csv", index=False, float_format="%.6g")
+    history.to_csv(RESULTS / "sweep_history.csv", index=False, float_format="%.6g")
+    provenance.write(
+        RESULTS / "sweep.json",
+        command=options.command,
+        data="the default simulated screen",
+        cells=len(artifacts.crops()),
+        trials=len(results),
+        simulation=to_dict(SimulationConfig()),
+        cropping=to_dict(CropConfig()),
+        training=to_dict(TrainConfig()),
+    )
+    print(f"wrote {RESULTS}/sweep.csv, sweep_history.csv and sweep.json")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
