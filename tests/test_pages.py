@@ -19,7 +19,7 @@ pytestmark = pytest.mark.browser
 
 WIDTHS_PX = (1280, 390)
 PAGE_LIMIT_MB = 3
-NOT_PAGES = {"genindex.html", "py-modindex.html", "search.html", "index.html"}  # made by Sphinx: nothing of ours to draw
+NOT_PAGES = {"genindex.html", "py-modindex.html", "search.html", "index.html"}  # made by Sphinx, nothing drawn
 
 
 def build_smoke_book(repository, folder):
