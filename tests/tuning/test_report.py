@@ -1,7 +1,6 @@
 """The report in a real browser, without a network, in light and dark."""
 
 import json
-import shutil
 
 import pandas as pd
 import pytest
@@ -40,22 +39,16 @@ def page(tmp_path_factory):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_opens(page, scheme):
-    playwright = pytest.importorskip("playwright.sync_api")
-    executable = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if executable is None:
-        pytest.skip("no Chromium")
-    with playwright.sync_playwright() as browsers:
-        browser = browsers.chromium.launch(executable_path=executable, args=["--no-sandbox"])
-        tab = browser.new_page(color_scheme=scheme)
-        asked, errors = [], []
-        tab.on("request", lambda request: asked.append(request.url))
-        tab.on("pageerror", lambda error: errors.append(str(error)))
-        tab.goto(page.as_uri())
-        tab.wait_for_selector(".main-svg")
-        plots = tab.evaluate("[...document.querySelectorAll('.js-plotly-plot')].map(e => e.data.length)")
-        colours = tab.evaluate("[document.body, document.documentElement].map(e => getComputedStyle(e).color)")
-        browser.close()
+def test_it_opens(browser, page, scheme):
+    tab = browser.new_context(color_scheme=scheme).new_page()
+    asked, errors = [], []
+    tab.on("request", lambda request: asked.append(request.url))
+    tab.on("pageerror", lambda error: errors.append(str(error)))
+    tab.goto(page.as_uri())
+    tab.wait_for_selector(".main-svg")
+    plots = tab.evaluate("[...document.querySelectorAll('.js-plotly-plot')].map(e => e.data.length)")
+    colours = tab.evaluate("[document.body, document.documentElement].map(e => getComputedStyle(e).color)")
+    tab.context.close()
     assert not errors and asked == [page.as_uri()], json.dumps(asked)
     assert len(plots) == 4 and all(plots)
     assert colours[0] == ("rgb(255, 255, 255)" if scheme == "dark" else "rgb(0, 0, 0)")
