@@ -47,4 +47,4 @@ serve:
 	@$(PYTHON) -m http.server 8000 --bind 127.0.0.1 --directory _build/html
 
 clean:
-	rm -rf _build .pytest_cache .ruff_cache sweeps
+	rm -rf _build .pytest_cache .ruff_cache

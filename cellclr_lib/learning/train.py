@@ -17,7 +17,8 @@ import torch
 from tqdm import tqdm
 
 from cellclr_lib import config as configuration
-from cellclr_lib.learning.augment import ViewConfig, two_views
+from cellclr_lib.learning import gradcache, ranks
+from cellclr_lib.learning.augment import ViewConfig
 from cellclr_lib.learning.checkpoint import (
     check_same_run,
     load_checkpoint,
@@ -25,9 +26,8 @@ from cellclr_lib.learning.checkpoint import (
     run_identity,
     save_checkpoint,
 )
-from cellclr_lib.learning.compute import autocast, choose_bf16, choose_device, pixel_source, shrink, shrunk_px
+from cellclr_lib.learning.compute import choose_bf16, choose_device, pixel_source, shrink, shrunk_px
 from cellclr_lib.learning.embed import embed_images
-from cellclr_lib.learning.loss import nt_xent
 from cellclr_lib.learning.model import ProjectionHead, build_encoder
 from cellclr_lib.learning.optimizer import build_optimizer, learning_rate
 
@@ -57,6 +57,7 @@ class TrainConfig:
     input_px: int | None = 48  # larger crops are averaged down to this side first; None: as stored
     epochs: int = 10  # passes over the store
     batch_size: int = 256  # cells per step, each in two views
+    chunk_cells: int | None = None  # cells in the network at a time (gradient caching); None: the batch
     temperature: float = 0.1  # of NT-Xent
     optimizer: Literal["adamw", "lars"] = "adamw"  # LARS for batches in the thousands
     lr: float = 1e-3  # highest learning rate
@@ -73,7 +74,8 @@ class TrainConfig:
     def __post_init__(self):
         least = {
             "projection": 1, "input_px": 8, "epochs": 1, "batch_size": 2, "cells_per_epoch": 2,
-            "lr": 0, "weight_decay": 0, "warmup_epochs": 0, "control_weight": 0, "checkpoint_every_s": 0,
+            "chunk_cells": 1, "lr": 0, "weight_decay": 0, "warmup_epochs": 0, "control_weight": 0,
+            "checkpoint_every_s": 0,
         }  # fmt: skip
         for name, low in least.items():
             value = getattr(self, name)
@@ -108,7 +110,7 @@ class EpochState:
     embed: Callable  # embed(images or store) -> (N, D) float32, as the finished encoder would
 
 
-def train(config, store, on_epoch=None):
+def train(config, store, on_epoch=None, on_checkpoint=None):
     """Train an encoder and a projection head on the cells of a store with NT-Xent.
 
     A training that was killed goes on from its last checkpoint and ends with the numbers it would have had; one
@@ -121,6 +123,13 @@ def train(config, store, on_epoch=None):
         At least two cells. Read batch by batch from its memory map.
     on_epoch : callable, optional
         Called with an `EpochState` after each epoch; a dict that it returns adds columns to the history.
+    on_checkpoint : callable, optional
+        Called with the row of the history (dict) after each epoch whose checkpoint is written.
+
+    Notes
+    -----
+    Within a process group of torch, all ranks make one training together (`cellclr_lib.learning.ranks`): each
+    computes its share of every batch, and the first one writes and watches. They need one file system.
 
     Returns
     -------
@@ -145,7 +154,9 @@ def train(config, store, on_epoch=None):
         if saved["epoch"] == config.epochs:
             log.info("%s is finished already", checkpoint)
             return TrainResult(checkpoint, pd.DataFrame(saved["history"]))
-    configuration.save_yaml(config, folder / "config.yaml")
+    first = ranks.index() == 0
+    if first:
+        configuration.save_yaml(config, folder / "config.yaml")
 
     trainer = _Trainer(config, store)
     if saved:
@@ -155,7 +166,9 @@ def train(config, store, on_epoch=None):
     before, start = (history[-1]["seconds"] if history else 0.0), time.perf_counter()
     last_written = start
     total = config.epochs * trainer.steps
-    with tqdm(total=total, initial=trainer.step, desc="training", unit="step", mininterval=1) as bar:
+    with tqdm(
+        total=total, initial=trainer.step, desc="training", unit="step", mininterval=1, disable=not first
+    ) as bar:
         for epoch in range(len(history) + 1, config.epochs + 1):
             row = {"epoch": epoch, **trainer.run_epoch(bar), "cells_seen": trainer.step * trainer.batch_size}
             if not np.isfinite(row["loss"]):
@@ -163,13 +176,15 @@ def train(config, store, on_epoch=None):
                     f"the loss is {row['loss']} in epoch {epoch}; take a smaller lr than {config.lr}"
                 )
             bar.set_postfix(epoch=epoch, loss=f"{row['loss']:.3f}", top1=f"{row['top1']:.2f}")
-            extra = on_epoch(trainer.state(row)) if on_epoch else None
+            extra = on_epoch(trainer.state(row)) if on_epoch and first else None
             now = time.perf_counter()
             history.append({**row, "seconds": before + now - start, **_plain(extra or {})})
-            if epoch == config.epochs or now - last_written >= config.checkpoint_every_s:
+            if first and (epoch == config.epochs or now - last_written >= config.checkpoint_every_s):
                 replace_file(folder / "history.csv", pd.DataFrame(history).to_csv(index=False))
                 save_checkpoint(checkpoint, run=run, epoch=epoch, history=history, **trainer.save_state())
                 last_written = now
+                if on_checkpoint:
+                    on_checkpoint(history[-1])
     return TrainResult(checkpoint, pd.DataFrame(history))
 
 
@@ -186,35 +201,40 @@ class _Trainer:
             self.head = ProjectionHead(self.encoder.out_features, config.projection).to(self.device)
         self.encoder.set_statistics(*_channel_statistics(store, config.input_px))
         self.encoder.to(self.device, memory_format=torch.channels_last)
-        self.optimizer = build_optimizer(config, [*self.encoder.parameters(), *self.head.parameters()])
+        self.network = ranks.share_statistics(torch.nn.Sequential(self.encoder, self.head), self.device)
+        self.optimizer = build_optimizer(config, self.network.parameters())
         self.views = config.views.at_scale(shrunk_px(crop_px, config.input_px) / crop_px)
         self.source = pixel_source(store.images, self.device)
         self.weights = _sampling_weights(store, config.control_weight)
         self.count, self.cells = count, min(config.cells_per_epoch or count, count)
         self.batch_size = min(config.batch_size, self.cells)
+        if self.batch_size % ranks.count():
+            raise ValueError(
+                f"a batch of {self.batch_size} cells cannot be shared by {ranks.count()} ranks evenly"
+            )
         self.steps, self.step = self.cells // self.batch_size, 0
         self.order_generator = torch.Generator().manual_seed(config.seed)
         self.view_generator = torch.Generator(self.device).manual_seed(config.seed)
 
     def run_epoch(self, bar):
         """One pass over the cells; mean loss and top-1, and the last learning rate."""
-        self.encoder.train()
-        self.head.train()
+        config = self.config
+        self.network.train()
         totals = torch.zeros(2, device=self.device)
         rows = self._draw_cells()[: self.steps * self.batch_size]
         for batch in rows.split(self.batch_size):
-            lr = learning_rate(self.config, self.step, self.steps)
+            lr = learning_rate(config, self.step, self.steps)
             for group in self.optimizer.param_groups:
                 group["lr"] = lr
-            images = shrink(self.source(batch.sort().values), self.config.input_px)
-            views = torch.cat(two_views(images, self.views, self.view_generator))  # (2N, C, H, W)
-            with autocast(self.device, self.bf16):
-                z = self.head(self.encoder(views.contiguous(memory_format=torch.channels_last)))
-            loss, top1 = nt_xent(*z.chunk(2), self.config.temperature)
+            images = shrink(self.source(ranks.share(batch.sort().values)), config.input_px)
+            views = ranks.two_views(images, self.views, self.view_generator)
             self.optimizer.zero_grad()
-            loss.backward()
+            loss, top1 = gradcache.backward(
+                self.network, *views, config.temperature, config.chunk_cells, self.bf16
+            )
+            ranks.average_gradients(self.network.parameters())
             self.optimizer.step()
-            totals += torch.stack([loss.detach(), top1])
+            totals += torch.stack([loss, top1])
             self.step += 1
             bar.update()
         loss, top1 = (totals / self.steps).tolist()

@@ -1,0 +1,85 @@
+"""Two processes that share every batch equal one that has it whole."""
+
+import dataclasses
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import distributed, multiprocessing
+
+from cellclr_lib.data import CellStore
+from cellclr_lib.learning import ProjectionHead, TrainConfig, ViewConfig, build_encoder, gradcache, ranks, train
+
+RANKS = 2
+CONFIG = TrainConfig(
+    views=ViewConfig(), input_px=16, epochs=2, batch_size=16, lr=1e-4, device="cpu", precision="fp32"
+)
+
+
+@pytest.fixture
+def store(tmp_path):
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:24, :24]
+    centre = rng.uniform(6, 18, (64, 3, 2, 1, 1))
+    images = np.exp(-((y - centre[:, :, 0]) ** 2 + (x - centre[:, :, 1]) ** 2) / 20)
+    table = pd.DataFrame({"compound": ["DMSO"] * 16 + ["taxol"] * 48})
+    return CellStore.from_arrays((255 * images).astype(np.uint8), table, tmp_path / "store")
+
+
+def step():
+    """Loss, gradients and running statistics of one step, this rank's share of a fixed batch."""
+    torch.manual_seed(0)
+    encoder = build_encoder("small", 3)
+    network = torch.nn.Sequential(encoder, ProjectionHead(encoder.out_features, 16)).train()
+    network = ranks.share_statistics(network.double(), torch.device("cpu"))
+    images = torch.rand(16, 3, 24, 24, generator=torch.Generator().manual_seed(1))
+    views = ranks.two_views(ranks.share(images), ViewConfig(), torch.Generator().manual_seed(2))
+    loss, top1 = gradcache.backward(network, *(view.double() for view in views), 0.1)
+    ranks.average_gradients(network.parameters())
+    gradients = {name: parameter.grad for name, parameter in network.named_parameters()}
+    return {"loss": loss, "top1": top1, **gradients, **dict(network.named_buffers())}
+
+
+def one_rank(index, folder, store, config):
+    """What each process does."""
+    torch.set_num_threads(1)
+    meeting = f"file://{folder}/meeting"
+    distributed.init_process_group("gloo", init_method=meeting, rank=index, world_size=RANKS)
+    torch.save(step(), Path(folder) / f"step{index}.pt")
+    train(config, CellStore.open(store))
+    distributed.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_two_ranks_equal_one_process(store, tmp_path, monkeypatch):
+    shared = dataclasses.replace(CONFIG, folder=str(tmp_path / "shared"))
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", None, raising=False)
+    multiprocessing.spawn(one_rank, (str(tmp_path), str(store.path), shared), nprocs=RANKS)
+    expected = step()
+    for index in range(RANKS):
+        found = torch.load(tmp_path / f"step{index}.pt")
+        assert found.keys() == expected.keys()
+        for name, tensor in expected.items():
+            largest = max(1.0, tensor.abs().max().item())
+            assert (found[name] - tensor).abs().max() < 1e-5 * largest, f"{name}, rank {index}"
+    alone = train(dataclasses.replace(CONFIG, folder=str(tmp_path / "alone")), store).history
+    together = pd.read_csv(tmp_path / "shared" / "history.csv")
+    np.testing.assert_allclose(together["loss"], alone["loss"], atol=1e-4)
+    assert list(together["cells_seen"]) == [64, 128] and len(list((tmp_path / "shared").iterdir())) == 3
+
+
+def test_one_process_is_the_only_rank():
+    assert ranks.count() == 1 and ranks.index() == 0 and ranks.share([1, 2, 3]) == [1, 2, 3]
+    z = torch.ones(2, 3)
+    assert ranks.gather(z) is z
+
+
+def test_a_batch_that_cannot_be_shared(store, monkeypatch):
+    monkeypatch.setattr(ranks, "count", lambda: 3)
+    monkeypatch.setattr(ranks, "share_statistics", lambda network, device: network)
+    monkeypatch.setattr(ranks, "index", lambda: 0)
+    with pytest.raises(ValueError, match="a batch of 16 cells cannot be shared by 3 ranks"):
+        train(CONFIG, store)

@@ -1,0 +1,53 @@
+"""Sweeps run as a user runs them: their own process, a tiny store, a folder of their own."""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+TIMEOUT_S = 240
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """How to run sweeps on one store."""
+
+    repository: Path
+    store: Path
+
+    def command(self, storage, name, *options):
+        """The command line of a sweep."""
+        return [sys.executable, "tuning/sweep.py", "--storage", str(storage), "--name", name, *options]
+
+    def new(self, *options):
+        """Options of a short new sweep: two batch sizes, two temperatures."""
+        return ["--smoke", "--store", str(self.store), *options]
+
+    def run(self, storage, name, *options, wrapper=()):
+        """Run a sweep to its end."""
+        command = [*wrapper, *self.command(storage, name, *options)]
+        return subprocess.run(
+            command, cwd=self.repository, env=environment(), capture_output=True, text=True, timeout=TIMEOUT_S
+        )
+
+    def start(self, storage, name, *options, wrapper=()):
+        """Start a sweep and return at once."""
+        command = [*wrapper, *self.command(storage, name, *options)]
+        return subprocess.Popen(
+            command, cwd=self.repository, env=environment(), text=True, start_new_session=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=1,
+        )  # fmt: skip
+
+
+def environment():
+    """The environment of a user who has set nothing of Ray's but, for a cluster, its token."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("RAY_") or "TOKEN" in name}
+
+
+@pytest.fixture(scope="session")
+def sweep(repository, tiny_store):
+    """Runs sweeps on the crops of the tiny screen."""
+    return Sweep(repository, tiny_store.path)

@@ -1,0 +1,68 @@
+"""One training in two processes under Ray Train equals one process, and survives the death of a rank."""
+
+import dataclasses
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import psutil
+import pytest
+
+from cellclr_lib import config as configuration
+from cellclr_lib.learning import TrainConfig, train
+
+pytestmark = pytest.mark.slow
+CONFIG = TrainConfig(
+    epochs=6, batch_size=32, input_px=24, cells_per_epoch=128, lr=1e-4, device="cpu", precision="fp32",
+    checkpoint_every_s=0.0,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def alone(tiny_store, tmp_path_factory):
+    config = dataclasses.replace(CONFIG, folder=str(tmp_path_factory.mktemp("alone")))
+    return train(config, tiny_store).history
+
+
+def command(store, folder, *options):
+    config = configuration.save_yaml(CONFIG, folder.parent / "config.yaml")
+    script = "tuning/train_distributed.py"
+    return [sys.executable, script, str(store), "--folder", str(folder), "--config", str(config), *options]
+
+
+def test_two_workers_equal_one_process(alone, tiny_store, repository, tmp_path):
+    run = subprocess.run(
+        command(tiny_store.path, tmp_path / "run"), cwd=repository, capture_output=True, text=True, timeout=240
+    )
+    assert run.returncode == 0, run.stderr
+    history = pd.read_csv(tmp_path / "run" / "history.csv")
+    np.testing.assert_allclose(history["loss"][0], alone["loss"][0], atol=1e-5)
+    np.testing.assert_allclose(history["loss"], alone["loss"], atol=1e-3)  # rounding grows from step to step
+    assert history["retrieval"].notna().all()
+
+
+def test_a_rank_dies_and_the_training_goes_on(alone, tiny_store, repository, tmp_path):
+    process = subprocess.Popen(
+        command(tiny_store.path, tmp_path / "run"), cwd=repository, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "run" / "history.csv").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    workers = [p for p in psutil.Process(process.pid).children(recursive=True) if "TrainWorker" in p.cmdline()[0]]
+    workers[0].kill()
+    output, _ = process.communicate(timeout=240)
+    assert process.returncode == 0, output
+    history = pd.read_csv(tmp_path / "run" / "history.csv")
+    assert list(history["epoch"]) == [1, 2, 3, 4, 5, 6]
+    np.testing.assert_allclose(history["loss"], alone["loss"], atol=1e-3)
+
+
+def test_too_many_workers_are_refused(tiny_store, repository, tmp_path):
+    run = subprocess.run(
+        command(tiny_store.path, tmp_path / "run", "--workers", "999"),
+        cwd=repository, capture_output=True, text=True, timeout=240,
+    )  # fmt: skip
+    assert run.returncode == 1 and "999 workers of that size are too many" in run.stderr

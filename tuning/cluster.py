@@ -1,0 +1,129 @@
+"""Ray started or joined, and asked whether it can do what a sweep demands before anything is computed.
+
+Ray would wait for ever for a GPU that no node has; here that is an error, at once.
+"""
+
+import logging
+import os
+import socket
+from dataclasses import dataclass
+
+import ray
+
+
+@dataclass(frozen=True)
+class Node:
+    """What one living node offers."""
+
+    address: str  # of the node
+    cpus: float
+    gpus: float
+    memory: float  # bytes that Ray hands out
+
+
+def connect(address=None, cpus=None):
+    """Start Ray on this machine, or join the cluster at `address` ("auto": the one that runs on this machine).
+
+    Without an address, a Ray that happens to run here is left alone. Tokens guard a cluster unless `RAY_AUTH_MODE`
+    says otherwise; a Ray started here, for one sweep, has none. It may be told to use `cpus` processors.
+
+    Raises
+    ------
+    ConnectionError
+        If there is no cluster at `address`, or Ray does not start.
+    """
+    os.environ.setdefault("RAY_AUTH_MODE", "token" if address else "disabled")
+    local = {} if address else {"include_dashboard": False, "num_cpus": cpus}
+    if address and address != "auto":
+        host, _, port = address.rpartition(":")
+        try:  # Ray itself would ask for minutes
+            socket.create_connection((host, int(port)), timeout=5).close()
+        except (OSError, ValueError) as error:
+            raise ConnectionError(f"no Ray cluster at {address} ({error}); --address takes host:port") from error
+    try:
+        ray.init(address or "local", log_to_driver=False, logging_level="error", **local)
+    except Exception as error:  # Ray raises a bare Exception if its processes are not up within 30 s
+        what = f"join the cluster at {address}" if address else "start on this machine"
+        raise ConnectionError(
+            f"Ray could not {what}: {last_line(error)} (see tuning/README.md; on a busy machine, try again)"
+        ) from error
+    for name in ("ray.tune", "ray.train"):  # what a user must know, the sweep says itself
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def nodes():
+    """The living nodes, a list of `Node`."""
+    alive = [node for node in ray.nodes() if node["Alive"]]
+    return [
+        Node(
+            node["NodeManagerAddress"],
+            node["Resources"].get("CPU", 0.0),
+            node["Resources"].get("GPU", 0.0),
+            node["Resources"].get("memory", 0.0),
+        )
+        for node in alive
+    ]
+
+
+def gpus_at_hand():
+    """1 where the cluster has a GPU, else 0: what a trial gets if nothing is asked for."""
+    return float(any(node.gpus for node in nodes()))
+
+
+def trials_at_once(cpus, gpus, limit=None):
+    """How many trials run at a time.
+
+    Parameters
+    ----------
+    cpus, gpus : float
+        Of each trial, which must fit on one node.
+    limit : int, optional
+        The most that shall run.
+
+    Raises
+    ------
+    ValueError
+        If no node can hold one trial; says what the cluster has.
+    """
+    if not cpus > 0 or gpus < 0 or (gpus > 1 and gpus != int(gpus)):
+        raise ValueError(
+            f"a trial of {cpus:g} CPUs and {gpus:g} GPUs is impossible: take more than 0 CPUs, and GPUs of 0 to 1 "
+            "or a whole number"
+        )
+    places = sum(min(_times(node.cpus, cpus), _times(node.gpus, gpus)) for node in nodes())
+    if not places:
+        has = "; ".join(f"{node.address}: {node.cpus:g} CPUs, {node.gpus:g} GPUs" for node in nodes())
+        raise ValueError(
+            f"no node can hold a trial of {cpus:g} CPUs and {gpus:g} GPUs; the cluster has {has}; ask for less "
+            "with --cpus-per-trial and --gpus-per-trial"
+        )
+    return min(int(places), limit or int(places))
+
+
+def memory_per_trial(cpus, gpus):
+    """Bytes of main memory for each trial, where as many run on every node as it holds."""
+    shares = []
+    for node in nodes():
+        if places := min(_times(node.cpus, cpus), _times(node.gpus, gpus)):
+            shares.append(node.memory / places)
+    return min(shares)
+
+
+def _times(has, needs):
+    """How many times `needs` goes into `has`. A fraction of a GPU stays on one GPU, so 0.4 fits twice, not 2.5."""
+    if needs == 0:
+        return float("inf")
+    if needs < 1 and has >= 1:
+        return int(has) * int(1 / needs + 1e-9)
+    return int(has / needs + 1e-9)
+
+
+def disconnect():
+    """Leave the cluster, or end the Ray that was started here."""
+    ray.shutdown()
+
+
+def last_line(error):
+    """What went wrong, in one line."""
+    lines = str(error).strip().splitlines()
+    return lines[-1].strip() if lines else type(error).__name__
