@@ -10,6 +10,10 @@ from dataclasses import dataclass
 
 import ray
 
+ATTEMPTS = (
+    3  # Ray's own processes have 15 s to come up, which is short on a busy machine; a second start is faster
+)
+
 
 @dataclass(frozen=True)
 class Node:
@@ -33,22 +37,38 @@ def connect(address=None, cpus=None):
         If there is no cluster at `address`, or Ray does not start.
     """
     os.environ.setdefault("RAY_AUTH_MODE", "token" if address else "disabled")
-    local = {} if address else {"include_dashboard": False, "num_cpus": cpus}
-    if address and address != "auto":
-        host, _, port = address.rpartition(":")
-        try:  # Ray itself would ask for minutes
-            socket.create_connection((host, int(port)), timeout=5).close()
-        except (OSError, ValueError) as error:
-            raise ConnectionError(f"no Ray cluster at {address} ({error}); --address takes host:port") from error
-    try:
-        ray.init(address or "local", log_to_driver=False, logging_level="error", **local)
-    except Exception as error:  # Ray raises a bare Exception if its processes are not up within 30 s
-        what = f"join the cluster at {address}" if address else "start on this machine"
-        raise ConnectionError(
-            f"Ray could not {what}: {last_line(error)} (see tuning/README.md; on a busy machine, try again)"
-        ) from error
+    if address:
+        _check_reachable(address)
+        _attempt(f"join the cluster at {address}", address)
+    else:
+        _attempt("start on this machine", "local", ATTEMPTS, include_dashboard=False, num_cpus=cpus)
     for name in ("ray.tune", "ray.train"):  # what a user must know, the sweep says itself
         logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def _check_reachable(address):
+    """Raise ConnectionError unless something listens at `address`; Ray itself would ask for minutes."""
+    if address == "auto":
+        return
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except (OSError, ValueError) as error:
+        raise ConnectionError(f"no Ray cluster at {address} ({error}); --address takes host:port") from error
+
+
+def _attempt(what, address, times=1, **options):
+    """`ray.init`, several times if need be."""
+    for left in reversed(range(times)):
+        try:
+            ray.init(address, log_to_driver=False, logging_level="error", **options)
+            return
+        except Exception as error:  # a bare Exception if its processes are late
+            ray.shutdown()
+            if not left:
+                raise ConnectionError(
+                    f"Ray could not {what}: {last_line(error)} (on a busy machine, try again)"
+                ) from error
 
 
 def nodes():
