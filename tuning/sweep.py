@@ -24,6 +24,9 @@ def main(arguments=None):
     again = shlex.join(again + (["--address", options.address] if options.address else []))
     try:
         check_name(options, folder)
+        if not options.resume and not options.address:
+            here = [cluster.this_machine(options.cpus)]
+            cluster.trials_at_once(options.cpus_per_trial, options.gpus_per_trial or 0.0, among=here)
         cluster.connect(options.address, options.cpus)
         if not options.resume:
             cluster.trials_at_once(options.cpus_per_trial, options.gpus_per_trial or 0.0)

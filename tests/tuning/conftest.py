@@ -1,6 +1,8 @@
 """Sweeps run as a user runs them: their own process, a tiny store, a folder of their own."""
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -28,18 +30,26 @@ class Sweep:
 
     def run(self, storage, name, *options, wrapper=()):
         """Run a sweep to its end."""
-        command = [*wrapper, *self.command(storage, name, *options)]
-        return subprocess.run(
-            command, cwd=self.repository, env=environment(), capture_output=True, text=True, timeout=TIMEOUT_S
-        )
+        process = self.start(storage, name, *options, wrapper=wrapper, stderr=subprocess.PIPE)
+        try:
+            output, errors = process.communicate(timeout=TIMEOUT_S)
+        finally:
+            end_session(process)
+        return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
 
-    def start(self, storage, name, *options, wrapper=()):
+    def start(self, storage, name, *options, wrapper=(), stderr=subprocess.STDOUT):
         """Start a sweep and return at once."""
         command = [*wrapper, *self.command(storage, name, *options)]
         return subprocess.Popen(
             command, cwd=self.repository, env=environment(), text=True, start_new_session=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=1,
+            stdout=subprocess.PIPE, stderr=stderr, bufsize=1,
         )  # fmt: skip
+
+
+def end_session(process):
+    """Kill what a process has left in its session: Ray, if it hung."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def environment():
