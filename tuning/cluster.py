@@ -84,7 +84,7 @@ def nodes():
 
 
 def this_machine(cpus=None):
-    """The `Node` that Ray would find here, asked in the way Ray asks but without the seconds that starting it takes.
+    """The `Node` that Ray would find here, asked as Ray asks but without the seconds that starting it takes.
 
     `cpus` are the processors that it may use.
     """
