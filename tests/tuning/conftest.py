@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,23 +32,24 @@ class Sweep:
     def run(self, storage, name, *options, wrapper=()):
         """Run a sweep to its end."""
         process = self.start(storage, name, *options, wrapper=wrapper, stderr=subprocess.PIPE)
-        try:
-            output, errors = process.communicate(timeout=TIMEOUT_S)
-        finally:
-            end_session(process)
+        output, errors = process.communicate()
         return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
 
     def start(self, storage, name, *options, wrapper=(), stderr=subprocess.STDOUT):
-        """Start a sweep and return at once."""
+        """Start a sweep and return at once; it is killed if it takes too long."""
         command = [*wrapper, *self.command(storage, name, *options)]
-        return subprocess.Popen(
+        process = subprocess.Popen(
             command, cwd=self.repository, env=environment(), text=True, start_new_session=True,
             stdout=subprocess.PIPE, stderr=stderr, bufsize=1,
         )  # fmt: skip
+        limit = threading.Timer(TIMEOUT_S, end_session, [process])
+        limit.daemon = True
+        limit.start()
+        return process
 
 
 def end_session(process):
-    """Kill what a process has left in its session: Ray, if it hung."""
+    """Kill a process and what it has started: Ray."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
 
