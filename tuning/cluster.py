@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import ray
 
+ATTEMPTS = 3  # Ray's own processes have 15 s to come up, too short on a busy machine; a second start is faster
+
 
 @dataclass(frozen=True)
 class Node:
@@ -33,22 +35,38 @@ def connect(address=None, cpus=None):
         If there is no cluster at `address`, or Ray does not start.
     """
     os.environ.setdefault("RAY_AUTH_MODE", "token" if address else "disabled")
-    local = {} if address else {"include_dashboard": False, "num_cpus": cpus}
-    if address and address != "auto":
-        host, _, port = address.rpartition(":")
-        try:  # Ray itself would ask for minutes
-            socket.create_connection((host, int(port)), timeout=5).close()
-        except (OSError, ValueError) as error:
-            raise ConnectionError(f"no Ray cluster at {address} ({error}); --address takes host:port") from error
-    try:
-        ray.init(address or "local", log_to_driver=False, logging_level="error", **local)
-    except Exception as error:  # Ray raises a bare Exception if its processes are not up within 30 s
-        what = f"join the cluster at {address}" if address else "start on this machine"
-        raise ConnectionError(
-            f"Ray could not {what}: {last_line(error)} (see tuning/README.md; on a busy machine, try again)"
-        ) from error
+    if address:
+        _check_reachable(address)
+        _attempt(f"join the cluster at {address}", address)
+    else:
+        _attempt("start on this machine", "local", ATTEMPTS, include_dashboard=False, num_cpus=cpus)
     for name in ("ray.tune", "ray.train"):  # what a user must know, the sweep says itself
         logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def _check_reachable(address):
+    """Raise ConnectionError unless something listens at `address`; Ray itself would ask for minutes."""
+    if address == "auto":
+        return
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except (OSError, ValueError) as error:
+        raise ConnectionError(f"no Ray cluster at {address} ({error}); --address takes host:port") from error
+
+
+def _attempt(what, address, times=1, **options):
+    """`ray.init`, several times if need be."""
+    for left in reversed(range(times)):
+        try:
+            ray.init(address, log_to_driver=False, logging_level="error", **options)
+            return
+        except Exception as error:  # a bare Exception if its processes are late
+            ray.shutdown()
+            if not left:
+                raise ConnectionError(
+                    f"Ray could not {what}: {last_line(error)} (on a busy machine, try again)"
+                ) from error
 
 
 def nodes():
@@ -65,12 +83,24 @@ def nodes():
     ]
 
 
+def this_machine(cpus=None):
+    """The `Node` that Ray would find here, asked as Ray asks but without the seconds that starting it takes.
+
+    `cpus` are the processors that it may use.
+    """
+    from ray._private.accelerators import get_accelerator_manager_for_resource
+    from ray._private.utils import get_num_cpus
+
+    gpus = get_accelerator_manager_for_resource("GPU").get_current_node_num_accelerators()
+    return Node("this machine", float(cpus or get_num_cpus()), float(gpus), 0.0)
+
+
 def gpus_at_hand():
     """1 where the cluster has a GPU, else 0: what a trial gets if nothing is asked for."""
     return float(any(node.gpus for node in nodes()))
 
 
-def trials_at_once(cpus, gpus, limit=None):
+def trials_at_once(cpus, gpus, limit=None, among=None):
     """How many trials run at a time.
 
     Parameters
@@ -79,6 +109,8 @@ def trials_at_once(cpus, gpus, limit=None):
         Of each trial, which must fit on one node.
     limit : int, optional
         The most that shall run.
+    among : list of Node, optional
+        The living nodes of the cluster if not given.
 
     Raises
     ------
@@ -90,11 +122,12 @@ def trials_at_once(cpus, gpus, limit=None):
             f"a trial of {cpus:g} CPUs and {gpus:g} GPUs is impossible: take more than 0 CPUs, and GPUs of 0 to 1 "
             "or a whole number"
         )
-    places = sum(min(_times(node.cpus, cpus), _times(node.gpus, gpus)) for node in nodes())
+    among = among or nodes()
+    places = sum(min(_times(node.cpus, cpus), _times(node.gpus, gpus)) for node in among)
     if not places:
-        has = "; ".join(f"{node.address}: {node.cpus:g} CPUs, {node.gpus:g} GPUs" for node in nodes())
+        has = "; ".join(f"{node.address}: {node.cpus:g} CPUs, {node.gpus:g} GPUs" for node in among)
         raise ValueError(
-            f"no node can hold a trial of {cpus:g} CPUs and {gpus:g} GPUs; the cluster has {has}; ask for less "
+            f"no node can hold a trial of {cpus:g} CPUs and {gpus:g} GPUs; there is {has}; ask for less "
             "with --cpus-per-trial and --gpus-per-trial"
         )
     return min(int(places), limit or int(places))

@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+from cellclr_lib.data import CellStore
 from tuning import cluster  # no torch yet: a demand that cannot be met is refused in seconds
 
 RESUMED = {"resume", "storage", "name", "address", "cpus"}  # what may be said again; the plan holds the rest
@@ -24,6 +25,11 @@ def main(arguments=None):
     again = shlex.join(again + (["--address", options.address] if options.address else []))
     try:
         check_name(options, folder)
+        if options.store:
+            CellStore.open(options.store)
+        if not options.resume and not options.address:
+            here = [cluster.this_machine(options.cpus)]
+            cluster.trials_at_once(options.cpus_per_trial, options.gpus_per_trial or 0.0, among=here)
         cluster.connect(options.address, options.cpus)
         if not options.resume:
             cluster.trials_at_once(options.cpus_per_trial, options.gpus_per_trial or 0.0)

@@ -1,8 +1,11 @@
 """Sweeps run as a user runs them: their own process, a tiny store, a folder of their own."""
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,18 +31,27 @@ class Sweep:
 
     def run(self, storage, name, *options, wrapper=()):
         """Run a sweep to its end."""
-        command = [*wrapper, *self.command(storage, name, *options)]
-        return subprocess.run(
-            command, cwd=self.repository, env=environment(), capture_output=True, text=True, timeout=TIMEOUT_S
-        )
+        process = self.start(storage, name, *options, wrapper=wrapper, stderr=subprocess.PIPE)
+        output, errors = process.communicate()
+        return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
 
-    def start(self, storage, name, *options, wrapper=()):
-        """Start a sweep and return at once."""
+    def start(self, storage, name, *options, wrapper=(), stderr=subprocess.STDOUT):
+        """Start a sweep and return at once; it is killed if it takes too long."""
         command = [*wrapper, *self.command(storage, name, *options)]
-        return subprocess.Popen(
+        process = subprocess.Popen(
             command, cwd=self.repository, env=environment(), text=True, start_new_session=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=1,
+            stdout=subprocess.PIPE, stderr=stderr, bufsize=1,
         )  # fmt: skip
+        limit = threading.Timer(TIMEOUT_S, end_session, [process])
+        limit.daemon = True
+        limit.start()
+        return process
+
+
+def end_session(process):
+    """Kill a process and what it has started: Ray."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def environment():

@@ -42,7 +42,7 @@ def test_how_many_trials_fit(declared, cpus, gpus, limit, places):
 @pytest.mark.parametrize(
     ("cpus", "gpus", "message"),
     [
-        (1, 3, "no node can hold a trial of 1 CPUs and 3 GPUs; the cluster has .*: 2 CPUs, 2 GPUs"),
+        (1, 3, "no node can hold a trial of 1 CPUs and 3 GPUs; there is .*: 2 CPUs, 2 GPUs"),
         (3, 0, "no node can hold a trial of 3 CPUs"),
         (1, 1.5, "0 to 1 or a whole number"),
         (0, 0, "more than 0 CPUs"),
@@ -57,7 +57,9 @@ def test_asking_for_too_much_is_refused_within_five_seconds(declared, cpus, gpus
 
 
 def test_the_command_refuses_too(sweep, tmp_path):
+    start = time.monotonic()
     run = sweep.run(tmp_path, "one", *sweep.new("--gpus-per-trial", "64"))
+    assert time.monotonic() - start < 5  # Ray has not been started for it
     assert run.returncode == 1 and "no node can hold a trial of 1 CPUs and 64 GPUs" in run.stderr
     assert not (tmp_path / "one").exists()
 
