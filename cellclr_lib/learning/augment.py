@@ -11,9 +11,8 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
-from torch.nn.functional import grid_sample
 
-from cellclr_lib.learning.warp import gaussian_blur, net_nodes, sampling_grid
+from cellclr_lib.learning.warp import gaussian_blur, net_nodes, resample
 
 CPU_CHUNK = 2**20  # values worked on at a time on a CPU: intermediate images stay in its cache
 
@@ -230,9 +229,7 @@ def apply_view(images, draw, config):
         if draw.box is None and draw.flip is None and draw.angle is None and draw.bend is None:
             view = images.clone()
         else:
-            shape, length = (len(images), *images.shape[2:]), config.elastic_length_px
-            grid = sampling_grid(shape, draw.box, draw.flip, draw.angle, draw.bend, length, images.device)
-            view = grid_sample(images, grid, padding_mode="reflection", align_corners=False)
+            view = resample(images, draw.box, draw.flip, draw.angle, draw.bend, config.elastic_length_px)
         if draw.brightness is not None:
             offset = draw.brightness * (1 - draw.contrast) * view.mean((2, 3))
             view.mul_((draw.brightness * draw.contrast)[:, :, None, None]).add_(offset[:, :, None, None])

@@ -7,7 +7,7 @@ from scipy.ndimage import map_coordinates
 from torch.nn.functional import grid_sample
 from torchvision.transforms.v2 import functional as reference
 
-from cellclr_lib.learning.warp import gaussian_blur, net_nodes, sampling_grid
+from cellclr_lib.learning.warp import gaussian_blur, net_nodes, resample, sampling_grid
 
 
 def smooth_images(n=5, channels=2, height=32, width=32, seed=0):
@@ -16,8 +16,12 @@ def smooth_images(n=5, channels=2, height=32, width=32, seed=0):
 
 
 def warp(images, **geometry):
+    """Each image by the way that `resample` takes, which shall be the same as a look-up of every pixel."""
     grid = sampling_grid((len(images), *images.shape[2:]), **geometry)
-    return grid_sample(images, grid, padding_mode="reflection", align_corners=False)
+    expected = grid_sample(images, grid, padding_mode="reflection", align_corners=False)
+    warped = resample(images, **geometry)
+    torch.testing.assert_close(warped, expected, atol=1e-5, rtol=0)
+    return warped
 
 
 @pytest.mark.parametrize(("height", "width"), [(32, 32), (24, 40)])
@@ -90,6 +94,31 @@ def test_everything_together_equals_scipy():
         for channel in range(2):
             expected = map_coordinates(images[n, channel].numpy(), source, order=1, mode="reflect")
             np.testing.assert_allclose(warped[n, channel], expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(("height", "width"), [(24, 24), (17, 40), (40, 9), (3, 2), (1, 1)])
+def test_rows_mixed_and_pixels_looked_up_agree(height, width, channels):
+    """All quarter turns and flips, of crops that touch the border and tiny ones, among images bent or turned."""
+    n = 64
+    rng = torch.Generator().manual_seed(0)
+    images = torch.rand(n, channels, height, width, generator=rng)
+    box = torch.tensor([[0, 0, height, width]]).repeat(n, 1).float()
+    share = torch.tensor([1.0, 0.6, 0.02, 0.3]).repeat_interleave(n // 4)[:, None]
+    box[:, 2:] *= share
+    box[:, :2] = torch.tensor([height, width]) * (1 - share) * torch.rand(n, 2, generator=rng).round(decimals=1)
+    flip = torch.tensor([[1, 1], [-1, 1], [1, -1], [-1, -1]]).repeat(n // 4, 1).float()
+    angle = torch.tensor([0, 90, 180, 270, -90, 360, 33, 0]).repeat(n // 8).float()
+    bend = torch.randn(n, 2, net_nodes(height, 4.0), net_nodes(width, 4.0), generator=rng)
+    bend[torch.arange(n) % 8 != 7] = 0
+    everything = {"box": box, "flip": flip, "angle": angle, "bend": bend, "bend_length_px": 4.0}
+    whole = warp(images, **everything)
+    for row in range(n):
+        one = {name: value[row : row + 1] for name, value in everything.items() if name != "bend_length_px"}
+        alone = warp(images[row : row + 1], **one, bend_length_px=4.0)
+        torch.testing.assert_close(alone, whole[row : row + 1], atol=1e-5, rtol=0)
+    for name in ("box", "flip", "angle"):
+        warp(images, **{name: everything[name]})
 
 
 def test_bend_has_the_stated_spread_and_correlation_length():
