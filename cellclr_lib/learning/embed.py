@@ -8,7 +8,14 @@ import torch
 from tqdm import tqdm
 
 from cellclr_lib.learning.checkpoint import load_checkpoint
-from cellclr_lib.learning.compute import autocast, choose_bf16, choose_device, pixel_source, shrink
+from cellclr_lib.learning.compute import (
+    autocast,
+    choose_bf16,
+    choose_device,
+    freed_memory_kept,
+    pixel_source,
+    shrink,
+)
 from cellclr_lib.learning.model import build_encoder
 
 
@@ -80,9 +87,10 @@ def embed_images(encoder, images, input_px=None, batch_size=512, device="auto", 
     encoder.eval().to(device, memory_format=torch.channels_last)
     bar = tqdm(total=len(images), desc="embedding", unit="cell", disable=not progress)
     try:
-        with torch.inference_mode(), autocast(device, bf16), bar:
-            for rows in torch.arange(len(images)).split(batch_size):
-                batch = shrink(source(rows), input_px).contiguous(memory_format=torch.channels_last)
+        with torch.inference_mode(), autocast(device, bf16), freed_memory_kept(), bar:
+            batches = torch.arange(len(images)).split(batch_size)
+            for rows, pixels in zip(batches, source(batches), strict=True):
+                batch = shrink(pixels, input_px).contiguous(memory_format=torch.channels_last)
                 out[rows.numpy()] = encoder(batch).float().cpu().numpy()
                 bar.update(len(rows))
     finally:

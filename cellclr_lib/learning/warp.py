@@ -151,31 +151,28 @@ def _mix_rows(images, source, weights):
 
 
 def _look_up(images, centre, linear, bend, bend_length_px):
+    """Each pixel of the result interpolated where the affine map and the bend say."""
     grid = _grid(centre, linear, bend, bend_length_px, *images.shape[2:])
     return grid_sample(images, grid, padding_mode="reflection", align_corners=False)
 
 
 def _grid(centre, linear, bend, bend_length_px, height, width):
-    """Grid (N, H, W, 2) of the affine map and the bend, which is mapped by its linear part too."""
+    """Grid (N, H, W, 2) of the affine map and of the bend, which goes through its linear part too."""
     n, device = len(centre), centre.device
-    # centre + linear · (x_j, y_i + bend) is a sum of products of a column over i and a row over j: of 1 and y_i
-    # with 1 and x_j, and of each line with each line of the coarse net. So it is down @ middle @ across.T.
+    # Each term of centre + linear · (x_j, y_i) is a function of i times one of j, and so is what each node of the
+    # coarse net adds. With these functions as columns of two matrices, grid = down @ middle @ across.T.
     down, across = (
-        [torch.ones(size, 1, device=device), _positions(size, device)[:, None]] for size in (height, width)
+        torch.stack([torch.ones(size, device=device), _positions(size, device)], dim=1) for size in (height, width)
     )
-    nodes = (0, 0)
     if bend is not None:
-        nodes = bend.shape[2:]
-        down.append(_net(height, bend_length_px, device))
-        across.append(_net(width, bend_length_px, device))
-    middle = torch.zeros(n, 2, 2 + nodes[0], 2 + nodes[1], device=device)
+        down, across = (torch.cat([c, _net(len(c), bend_length_px, device)], dim=1) for c in (down, across))
+    middle = torch.zeros(n, 2, down.shape[1], across.shape[1], device=device)
     middle[:, :, 0, 0], middle[:, :, 0, 1], middle[:, :, 1, 0] = centre, linear[:, :, 0], linear[:, :, 1]
     if bend is not None:
         middle[:, :, 2:, 2:] = (linear @ bend.flatten(2)).view(bend.shape)
-    unit = torch.tensor([2 / width, 2 / height], device=device)  # -1 and 1 are the outer edges of the image
-    middle = middle * unit[:, None, None]
-    grid = torch.cat(down, dim=1) @ middle @ torch.cat(across, dim=1).T  # (N, 2, H, W)
-    return grid.permute(0, 2, 3, 1)
+    middle *= torch.tensor([2 / width, 2 / height], device=device)[:, None, None]  # -1 and 1 are the outer edges
+    grid = torch.bmm(down.expand(2 * n, -1, -1), middle.flatten(0, 1)) @ across.T
+    return grid.view(n, 2, height, width).permute(0, 2, 3, 1)
 
 
 def _affine(n, height, width, box, flip, angle, device):
