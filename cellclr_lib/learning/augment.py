@@ -6,13 +6,14 @@ interpolated once. No crop is larger than the image, hence every view magnifies 
 Source of the views: Perakis et al. 2021. Explained in chapter 3, *views*.
 """
 
+import itertools
 import math
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
 
-from cellclr_lib.learning.warp import gaussian_blur, net_nodes, resample
+from cellclr_lib.learning.warp import FREE, SIDEWAYS, UPRIGHT, gaussian_blur, movements, net_nodes, resample
 
 CPU_CHUNK = 2**20  # values worked on at a time on a CPU: intermediate images stay in its cache
 
@@ -150,14 +151,7 @@ def two_views(images, config, generator):
     if not isinstance(generator, torch.Generator):
         raise TypeError(f"generator is a {type(generator).__name__}; expected a torch.Generator")
     draws = [draw_view(config, images.shape, generator).map(lambda t: t.to(images.device)) for _ in range(2)]
-    views = [torch.empty(images.shape, dtype=torch.float32, device=images.device) for _ in range(2)]
-    step = max(1, CPU_CHUNK // images[0].numel()) if images.device.type == "cpu" else len(images)
-    for start in range(0, len(images), step):
-        rows = slice(start, start + step)
-        part = to_float(images[rows])
-        for view, draw in zip(views, draws, strict=True):
-            view[rows] = apply_view(part, draw.map(lambda t: t[rows]), config)  # noqa: B023
-    return tuple(views)
+    return tuple(apply_view(images, draw, config) for draw in draws)
 
 
 def to_float(images):
@@ -220,27 +214,52 @@ def draw_view(config, shape, generator):
 
 @torch.no_grad()
 def apply_view(images, draw, config):
-    """Change `images` (N, C, H, W) float32 as drawn; gives a new tensor of the same shape.
+    """Change `images` (N, C, H, W), a tensor of any type, as drawn; gives a new float32 tensor of the same shape.
 
     In this order: crop, flips, rotation, elastic deformation (one interpolation, mirrored beyond the border),
     jitter, blur, channel drop, noise.
     """
     with torch.autocast(images.device.type, enabled=False):  # coordinates need full precision
-        if draw.box is None and draw.flip is None and draw.angle is None and draw.bend is None:
-            view = images.clone()
-        else:
-            view = resample(images, draw.box, draw.flip, draw.angle, draw.bend, config.elastic_length_px)
-        if draw.brightness is not None:
-            offset = draw.brightness * (1 - draw.contrast) * view.mean((2, 3))
-            view.mul_((draw.brightness * draw.contrast)[:, :, None, None]).add_(offset[:, :, None, None])
-        if draw.sigma is not None:
-            # On a GPU, looking up which cells to blur would wait for the device; blurring by 0 changes nothing.
-            rows = draw.sigma.nonzero()[:, 0] if images.device.type == "cpu" else slice(None)
-            view[rows] = gaussian_blur(view[rows], draw.sigma[rows], config.blur_kernel_px)
-        if draw.keep is not None:
-            view.mul_(draw.keep[:, :, None, None])
-        if draw.noise is not None:
-            view.add_(draw.noise)
+        if images.device.type != "cpu":  # sorting images by what they need would wait for the device
+            return _apply_alike(to_float(images), draw, config)
+        view = torch.empty(images.shape, dtype=torch.float32)
+        # Older torch cannot index uint16; the same bits as int16 it can.
+        bits = images.view(torch.int16) if images.dtype == torch.uint16 else images
+        for rows, drawn, movement in _alike(images.shape, draw):
+            part = to_float(bits.index_select(0, rows).view(images.dtype))
+            view[rows] = _apply_alike(part, drawn, config, movement)
+    return view
+
+
+def _alike(shape, draw):
+    """Images that need the same work, a few at a time: their rows of the batch, what was drawn, how they move."""
+    n, *_, height, width = shape
+    movement = movements((n, height, width), draw.box, draw.flip, draw.angle, draw.bend)
+    blurred = torch.zeros(n, dtype=torch.bool) if draw.sigma is None else draw.sigma > 0
+    step = max(1, CPU_CHUNK // math.prod(shape[1:]))
+    for move, blur in itertools.product((UPRIGHT, SIDEWAYS, FREE), (False, True)):
+        alike = ((movement == move) & (blurred == blur)).nonzero()[:, 0]
+        for rows in alike.split(step) if len(alike) else ():
+            drawn = draw.map(lambda t: t[rows])  # noqa: B023
+            yield rows, drawn if blur else replace(drawn, sigma=None), move
+
+
+def _apply_alike(images, draw, config, movement=FREE):
+    """Change `images` (float32) that all move alike; on a CPU, all or none of them are blurred."""
+    if draw.box is None and draw.flip is None and draw.angle is None and draw.bend is None:
+        view = images.clone()
+    else:
+        geometry = draw.box, draw.flip, draw.angle, draw.bend
+        view = resample(images, *geometry, config.elastic_length_px, movement)
+    if draw.brightness is not None:
+        offset = draw.brightness * (1 - draw.contrast) * view.mean((2, 3))
+        view.mul_((draw.brightness * draw.contrast)[:, :, None, None]).add_(offset[:, :, None, None])
+    if draw.sigma is not None:
+        view = gaussian_blur(view, draw.sigma, config.blur_kernel_px)
+    if draw.keep is not None:
+        view.mul_(draw.keep[:, :, None, None])
+    if draw.noise is not None:
+        view.add_(draw.noise)
     return view
 
 

@@ -12,8 +12,22 @@ import math
 import torch
 from torch.nn.functional import embedding_bag, grid_sample
 
+UPRIGHT, SIDEWAYS, FREE = range(3)  # rows of the image stay rows, become columns, or neither
 
-def resample(images, box=None, flip=None, angle=None, bend=None, bend_length_px=8.0):
+
+def movements(shape, box=None, flip=None, angle=None, bend=None):
+    """What becomes of the rows of each image: (N,) of UPRIGHT, SIDEWAYS and FREE. Arguments as `sampling_grid`."""
+    _, linear = _affine(*shape, box, flip, angle, "cpu")
+    zero = linear.abs() < 1e-6  # cos(90°) is 4e-8 in float32
+    movement = torch.full(shape[:1], FREE)
+    movement[zero[:, 0, 0] & zero[:, 1, 1]] = SIDEWAYS
+    movement[zero[:, 0, 1] & zero[:, 1, 0]] = UPRIGHT
+    if bend is not None:
+        movement[(bend != 0).flatten(1).any(dim=1)] = FREE
+    return movement
+
+
+def resample(images, box=None, flip=None, angle=None, bend=None, bend_length_px=8.0, movement=FREE):
     """Each image cropped to `box` and stretched, mirrored, turned and bent, in this order, in one interpolation.
 
     Bilinear, mirrored at the border.
@@ -23,6 +37,8 @@ def resample(images, box=None, flip=None, angle=None, bend=None, bend_length_px=
     images : Tensor, shape (N, C, H, W), float32
     box, flip, angle, bend, bend_length_px
         As for `sampling_grid`.
+    movement : {UPRIGHT, SIDEWAYS, FREE}
+        Of all these images, as `movements` says. FREE is always right, the others are faster on a CPU.
 
     Returns
     -------
@@ -30,23 +46,12 @@ def resample(images, box=None, flip=None, angle=None, bend=None, bend_length_px=
     """
     n, _, height, width = images.shape
     centre, linear = _affine(n, height, width, box, flip, angle, images.device)
-    if images.device.type != "cpu":  # sorting images by what they need would wait for the device
-        return _look_up(images, centre, linear, bend, bend_length_px)
-    still = torch.ones(n, dtype=torch.bool) if bend is None else (bend == 0).flatten(1).all(dim=1)
-    zero = linear.abs() < 1e-6  # cos(90°) is 4e-8 in float32
-    upright, sideways = still & zero[:, 0, 1] & zero[:, 1, 0], still & zero[:, 0, 0] & zero[:, 1, 1]
-    upright, sideways, free = (kind.nonzero()[:, 0] for kind in (upright, sideways, ~(upright | sideways)))
-    out = torch.empty(images.shape, device=images.device)
-    scale = linear[upright].diagonal(dim1=1, dim2=2)
-    out[upright] = _stretch(images.index_select(0, upright), centre[upright], scale, height, width)
-    # Sideways, x of the result runs along y of the image: what is stretched is the transposed result.
-    scale = linear[sideways].flip(2).diagonal(dim1=1, dim2=2)
-    out[sideways] = _stretch(images.index_select(0, sideways), centre[sideways], scale, width, height).transpose(
-        2, 3
-    )
-    bend = None if bend is None else bend[free]
-    out[free] = _look_up(images.index_select(0, free), centre[free], linear[free], bend, bend_length_px)
-    return out
+    if movement == UPRIGHT:
+        return _stretch(images, centre, linear.diagonal(dim1=1, dim2=2), height, width)
+    if movement == SIDEWAYS:  # x of the result runs along y of the image: stretch to the transposed result
+        return _stretch(images, centre, linear.flip(2).diagonal(dim1=1, dim2=2), width, height).transpose(2, 3)
+    grid = _grid(centre, linear, bend, bend_length_px, height, width)
+    return grid_sample(images, grid, padding_mode="reflection", align_corners=False)
 
 
 def sampling_grid(shape, box=None, flip=None, angle=None, bend=None, bend_length_px=8.0, device="cpu"):
@@ -99,6 +104,8 @@ def gaussian_blur(images, sigma, kernel_px):
     taps = torch.arange(-reach, reach + 1, device=images.device)
     kernel = torch.exp(-0.5 * (taps / sigma.clamp(min=1e-3)[:, None]) ** 2)
     kernel = (kernel / kernel.sum(1, keepdim=True))[:, None]  # (N, 1, kernel_px)
+    transposed = images.transpose(2, 3).is_contiguous()  # in memory, as `resample` may leave them
+    images = images.transpose(2, 3) if transposed else images
     for _ in range(2):
         size = images.shape[2]
         if reach >= size:
@@ -108,7 +115,7 @@ def gaussian_blur(images, sigma, kernel_px):
         source = (torch.arange(size, device=images.device)[:, None] + taps).abs()
         source = (size - 1) - ((size - 1) - source).abs()  # mirrored about the centres of the border pixels
         images = _mix_rows(images, source[None], kernel).transpose(2, 3)
-    return images
+    return images.transpose(2, 3) if transposed else images
 
 
 def _stretch(images, centre, scale, height, width):
@@ -148,12 +155,6 @@ def _mix_rows(images, source, weights):
         mode="sum",
     )
     return mixed.view(n, channels, source.shape[1], width)
-
-
-def _look_up(images, centre, linear, bend, bend_length_px):
-    """Each pixel of the result interpolated where the affine map and the bend say."""
-    grid = _grid(centre, linear, bend, bend_length_px, *images.shape[2:])
-    return grid_sample(images, grid, padding_mode="reflection", align_corners=False)
 
 
 def _grid(centre, linear, bend, bend_length_px, height, width):
