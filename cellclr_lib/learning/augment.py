@@ -6,6 +6,7 @@ interpolated once. No crop is larger than the image, hence every view magnifies 
 Source of the views: Perakis et al. 2021. Explained in chapter 3, *views*.
 """
 
+import functools
 import itertools
 import math
 from dataclasses import dataclass, fields, replace
@@ -181,7 +182,7 @@ def draw_view(config, shape, generator):
     if config.crop_p or config.centre_crop_p:
         draw.box = _draw_box(config, n, height, width, uniform)
     if config.horizontal_flip_p or config.vertical_flip_p:
-        chance = torch.tensor([config.horizontal_flip_p, config.vertical_flip_p], device=device)
+        chance = _constant(device, config.horizontal_flip_p, config.vertical_flip_p)
         draw.flip = 1 - 2 * chosen(chance, n, 2).float()
     if config.quarter_turn_p or config.rotation_p:
         turns = uniform(n, low=1, high=4).floor() * chosen(config.quarter_turn_p, n)
@@ -277,9 +278,15 @@ def _as_tensor(images):
     return images
 
 
+@functools.lru_cache(maxsize=64)
+def _constant(device, *numbers):
+    """Tensor of a few numbers, made once: to send them to a GPU is to wait for all that it has to do."""
+    return torch.tensor(numbers, device=device)
+
+
 def _draw_box(config, n, height, width, uniform):
     """Part of the image to show, (n, 4) top, left, height, width in px: a centred box within a random box."""
-    size = torch.tensor([height, width], device=uniform(1).device)
+    size = _constant(uniform(1).device, height, width)
     box_size, corner = size.expand(n, 2), torch.zeros(n, 2, device=size.device)
     if config.crop_p:
         tries = 10  # as torchvision: the first box that fits into the image, else the largest that does
@@ -289,9 +296,9 @@ def _draw_box(config, n, height, width, uniform):
         tried = torch.stack([(area / aspect).sqrt(), (area * aspect).sqrt()], dim=2)  # (n, tries, 2)
         fits = (tried <= size).all(dim=2)
         aspect = min(max(width / height, config.crop_aspect[0]), config.crop_aspect[1])
-        largest = torch.tensor([min(height, width / aspect), min(width, height * aspect)], device=size.device)
+        largest = _constant(size.device, min(height, width / aspect), min(width, height * aspect))
         first = fits.int().argmax(dim=1)
-        random = torch.where(fits.any(dim=1)[:, None], tried[torch.arange(n), first], largest)
+        random = torch.where(fits.any(dim=1)[:, None], tried[torch.arange(n, device=size.device), first], largest)
         where = torch.where(fits.any(dim=1)[:, None], uniform(n, 2), 0.5)
         used = uniform(n, 1) < config.crop_p
         corner = torch.where(used, where * (size - random), corner)

@@ -171,7 +171,8 @@ def _grid(centre, linear, bend, bend_length_px, height, width):
     middle[:, :, 0, 0], middle[:, :, 0, 1], middle[:, :, 1, 0] = centre, linear[:, :, 0], linear[:, :, 1]
     if bend is not None:
         middle[:, :, 2:, 2:] = (linear @ bend.flatten(2)).view(bend.shape)
-    middle *= torch.tensor([2 / width, 2 / height], device=device)[:, None, None]  # -1 and 1 are the outer edges
+    middle[:, 0] *= 2 / width  # -1 and 1 are the outer edges of the image
+    middle[:, 1] *= 2 / height
     grid = torch.bmm(down.expand(2 * n, -1, -1), middle.flatten(0, 1)) @ across.T
     return grid.view(n, 2, height, width).permute(0, 2, 3, 1)
 
