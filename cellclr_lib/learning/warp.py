@@ -45,13 +45,14 @@ def resample(images, box=None, flip=None, angle=None, bend=None, bend_length_px=
     Tensor, shape (N, C, H, W)
     """
     n, _, height, width = images.shape
+    if movement == FREE:
+        grid = sampling_grid((n, height, width), box, flip, angle, bend, bend_length_px, images.device)
+        return grid_sample(images, grid, padding_mode="reflection", align_corners=False)
     centre, linear = _affine(n, height, width, box, flip, angle, images.device)
     if movement == UPRIGHT:
         return _stretch(images, centre, linear.diagonal(dim1=1, dim2=2), height, width)
-    if movement == SIDEWAYS:  # x of the result runs along y of the image: stretch to the transposed result
-        return _stretch(images, centre, linear.flip(2).diagonal(dim1=1, dim2=2), width, height).transpose(2, 3)
-    grid = _grid(centre, linear, bend, bend_length_px, height, width)
-    return grid_sample(images, grid, padding_mode="reflection", align_corners=False)
+    # Sideways, x of the result runs along y of the image, so that its transpose is upright.
+    return _stretch(images, centre, linear.flip(2).diagonal(dim1=1, dim2=2), width, height).transpose(2, 3)
 
 
 def sampling_grid(shape, box=None, flip=None, angle=None, bend=None, bend_length_px=8.0, device="cpu"):
@@ -77,7 +78,22 @@ def sampling_grid(shape, box=None, flip=None, angle=None, bend=None, bend_length
     Tensor, shape (N, H, W, 2), float32
     """
     n, height, width = shape
-    return _grid(*_affine(n, height, width, box, flip, angle, device), bend, bend_length_px, height, width)
+    centre, linear = _affine(n, height, width, box, flip, angle, device)
+    # Each term of centre + linear · (x_j, y_i) is a function of i times one of j, and so is what each node of the
+    # coarse net adds. With these functions as columns of two matrices, grid = down @ middle @ across.T.
+    down, across = (
+        torch.stack([torch.ones(size, device=device), _positions(size, device)], dim=1) for size in (height, width)
+    )
+    if bend is not None:
+        down, across = (torch.cat([c, _net(len(c), bend_length_px, device)], dim=1) for c in (down, across))
+    middle = torch.zeros(n, 2, down.shape[1], across.shape[1], device=device)
+    middle[:, :, 0, 0], middle[:, :, 0, 1], middle[:, :, 1, 0] = centre, linear[:, :, 0], linear[:, :, 1]
+    if bend is not None:
+        middle[:, :, 2:, 2:] = (linear @ bend.flatten(2)).view(bend.shape)
+    middle[:, 0] *= 2 / width  # -1 and 1 are the outer edges of the image
+    middle[:, 1] *= 2 / height
+    grid = torch.bmm(down.expand(2 * n, -1, -1), middle.flatten(0, 1)) @ across.T
+    return grid.view(n, 2, height, width).permute(0, 2, 3, 1)
 
 
 def net_nodes(size, length_px):
@@ -155,26 +171,6 @@ def _mix_rows(images, source, weights):
         mode="sum",
     )
     return mixed.view(n, channels, source.shape[1], width)
-
-
-def _grid(centre, linear, bend, bend_length_px, height, width):
-    """Grid (N, H, W, 2) of the affine map and of the bend, which goes through its linear part too."""
-    n, device = len(centre), centre.device
-    # Each term of centre + linear · (x_j, y_i) is a function of i times one of j, and so is what each node of the
-    # coarse net adds. With these functions as columns of two matrices, grid = down @ middle @ across.T.
-    down, across = (
-        torch.stack([torch.ones(size, device=device), _positions(size, device)], dim=1) for size in (height, width)
-    )
-    if bend is not None:
-        down, across = (torch.cat([c, _net(len(c), bend_length_px, device)], dim=1) for c in (down, across))
-    middle = torch.zeros(n, 2, down.shape[1], across.shape[1], device=device)
-    middle[:, :, 0, 0], middle[:, :, 0, 1], middle[:, :, 1, 0] = centre, linear[:, :, 0], linear[:, :, 1]
-    if bend is not None:
-        middle[:, :, 2:, 2:] = (linear @ bend.flatten(2)).view(bend.shape)
-    middle[:, 0] *= 2 / width  # -1 and 1 are the outer edges of the image
-    middle[:, 1] *= 2 / height
-    grid = torch.bmm(down.expand(2 * n, -1, -1), middle.flatten(0, 1)) @ across.T
-    return grid.view(n, 2, height, width).permute(0, 2, 3, 1)
 
 
 def _affine(n, height, width, box, flip, angle, device):
