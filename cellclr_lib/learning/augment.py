@@ -16,7 +16,7 @@ import torch
 
 from cellclr_lib.learning.warp import FREE, SIDEWAYS, UPRIGHT, gaussian_blur, movements, net_nodes, resample
 
-CPU_CHUNK = 2**20  # values worked on at a time on a CPU: intermediate images stay in its cache
+CPU_CHUNK = 2**20  # values that each thread of a CPU works on at a time: intermediate images stay in its cache
 
 
 @dataclass(frozen=True)
@@ -237,7 +237,7 @@ def _alike(shape, draw):
     n, *_, height, width = shape
     movement = movements((n, height, width), draw.box, draw.flip, draw.angle, draw.bend)
     blurred = torch.zeros(n, dtype=torch.bool) if draw.sigma is None else draw.sigma > 0
-    step = max(1, CPU_CHUNK // math.prod(shape[1:]))
+    step = max(1, torch.get_num_threads() * CPU_CHUNK // math.prod(shape[1:]))
     for move, blur in itertools.product((UPRIGHT, SIDEWAYS, FREE), (False, True)):
         alike = ((movement == move) & (blurred == blur)).nonzero()[:, 0]
         for rows in alike.split(step) if len(alike) else ():
