@@ -64,20 +64,23 @@ def freed_memory_kept():
 
     The C library of Linux returns large blocks to the system as soon as they are free. Each step of a training
     asks for the same blocks again, and the system hands them out page by page, each filled with zeros first.
-    Does nothing where there is no such C library.
+    Does nothing where there is no such C library. The end of an inner context ends the outer one too.
     """
+    trim_threshold, mmap_threshold, mmap_max = -1, -3, -4  # names of the settings in malloc.h
     try:
         libc = ctypes.CDLL("libc.so.6")
-        set_option, trim = libc.mallopt, libc.malloc_trim
+        setting, trim = libc.mallopt, libc.malloc_trim
     except (OSError, AttributeError):
         yield
         return
-    trim_threshold, mmap_max = -1, -4  # names of the options in malloc.h
-    set_option(mmap_max, 0)
-    set_option(trim_threshold, -1)  # never
+    setting(mmap_max, 0)  # no block is too large to be kept
+    setting(trim_threshold, -1)
     try:
         yield
-    finally:
+    finally:  # the values at which the library itself arrives in a process with large blocks
+        setting(mmap_max, 65536)
+        setting(mmap_threshold, 2**25)
+        setting(trim_threshold, 2**26)
         trim(0)
 
 

@@ -54,9 +54,10 @@ def embed(checkpoint, store, batch_size=512, device="auto", precision="auto", pr
             f"{checkpoint} was trained on {encoder.channels} channels, but {store.path} has "
             f"{store.images.shape[1]}: {', '.join(store.channels)}"
         )
-    return embed_images(
-        encoder, store.images, config["input_px"], batch_size, device, precision, progress=progress
-    )
+    with freed_memory_kept():
+        return embed_images(
+            encoder, store.images, config["input_px"], batch_size, device, precision, progress=progress
+        )
 
 
 def embed_images(encoder, images, input_px=None, batch_size=512, device="auto", precision="auto", progress=False):
@@ -87,7 +88,7 @@ def embed_images(encoder, images, input_px=None, batch_size=512, device="auto", 
     encoder.eval().to(device, memory_format=torch.channels_last)
     bar = tqdm(total=len(images), desc="embedding", unit="cell", disable=not progress)
     try:
-        with torch.inference_mode(), autocast(device, bf16), freed_memory_kept(), bar:
+        with torch.inference_mode(), autocast(device, bf16), bar:
             batches = torch.arange(len(images)).split(batch_size)
             for rows, pixels in zip(batches, source(batches), strict=True):
                 batch = shrink(pixels, input_px).contiguous(memory_format=torch.channels_last)
