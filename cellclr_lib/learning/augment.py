@@ -157,9 +157,12 @@ def two_views(images, config, generator):
 
 def to_float(images):
     """Float32 tensor of `images`; integers are divided by the largest value of their type."""
-    if images.dtype.is_floating_point:
-        return images.to(torch.float32)
-    return images.to(torch.float32).div_(torch.iinfo(images.dtype).max)
+    return images if images.dtype == torch.float32 else images.to(torch.float32).div_(full_scale(images.dtype))
+
+
+def full_scale(dtype):
+    """What stands for 1 in images of `dtype`: the largest integer, or 1 itself."""
+    return 1 if dtype.is_floating_point else torch.iinfo(dtype).max
 
 
 def draw_view(config, shape, generator):

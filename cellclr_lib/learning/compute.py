@@ -4,13 +4,14 @@ import ctypes
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import reduce
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch.nn.functional import interpolate
 
-from cellclr_lib.learning.augment import to_float
+from cellclr_lib.learning.augment import full_scale, to_float
 
 log = logging.getLogger(__name__)
 
@@ -152,12 +153,11 @@ def shrunk_px(crop_px, input_px):
 
 def shrink(images, input_px):
     """Float32 crops (N, C, H, W), integers scaled to [0, 1], averaged down to `input_px` px if larger."""
-    images, side = to_float(images), images.shape[-1]
-    px = shrunk_px(side, input_px)
+    side, px = images.shape[-1], shrunk_px(images.shape[-1], input_px)
     if side % px:
-        return interpolate(images, size=(px, px), mode="area")
-    if px < side:  # sums of every k-th row, then column: many times faster on a CPU than torch's pooling
-        k = side // px
-        images = sum(images[:, :, i::k] for i in range(k))
-        images = sum(images[..., i::k] for i in range(k)) / k**2
-    return images
+        return interpolate(to_float(images), size=(px, px), mode="area")
+    # Sums of every k-th row, then of every k-th column: many times faster on a CPU than torch's pooling.
+    k = side // px
+    total = reduce(torch.add, (images[:, :, i::k].to(torch.float32) for i in range(k)))
+    total = reduce(torch.add, (total[..., i::k] for i in range(k)))
+    return total / (k**2 * full_scale(images.dtype))
