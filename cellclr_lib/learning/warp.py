@@ -23,7 +23,7 @@ def movements(shape, box=None, flip=None, angle=None, bend=None):
     movement[zero[:, 0, 0] & zero[:, 1, 1]] = SIDEWAYS
     movement[zero[:, 0, 1] & zero[:, 1, 0]] = UPRIGHT
     if bend is not None:
-        movement[(bend != 0).flatten(1).any(dim=1)] = FREE
+        movement[bend.flatten(1).any(dim=1)] = FREE
     return movement
 
 
