@@ -117,7 +117,7 @@ def gaussian_blur(images, sigma, kernel_px):
     Tensor, shape (N, C, H, W)
     """
     reach = kernel_px // 2
-    taps = torch.arange(-reach, reach + 1, device=images.device)
+    taps = torch.arange(-reach, reach + 1, dtype=torch.int32, device=images.device)
     kernel = torch.exp(-0.5 * (taps / sigma.clamp(min=1e-3)[:, None]) ** 2)
     kernel = (kernel / kernel.sum(1, keepdim=True))[:, None]  # (N, 1, kernel_px)
     transposed = images.transpose(2, 3).is_contiguous()  # in memory, as `resample` may leave them
@@ -128,7 +128,7 @@ def gaussian_blur(images, sigma, kernel_px):
             raise ValueError(
                 f"a blur kernel of {kernel_px} px is too wide for images of {size} px; make it smaller"
             )
-        source = (torch.arange(size, device=images.device)[:, None] + taps).abs()
+        source = (torch.arange(size, dtype=torch.int32, device=images.device)[:, None] + taps).abs()
         source = (size - 1) - ((size - 1) - source).abs()  # mirrored about the centres of the border pixels
         images = _mix_rows(images, source[None], kernel).transpose(2, 3)
     return images.transpose(2, 3) if transposed else images
@@ -142,7 +142,7 @@ def _stretch(images, centre, scale, height, width):
         position = (position + sides / 2).remainder(2 * sides)  # from the outer edge of the first pixel
         position = (sides - 0.5 - (position - sides).abs()).clamp(0, sides - 1)  # mirrored at both edges
         first = position.floor()
-        source = torch.stack([first, (first + 1).clamp(max=sides - 1)], dim=2).long()
+        source = torch.stack([first, (first + 1).clamp(max=sides - 1)], dim=2).int()
         weights = torch.stack([1 - (position - first), position - first], dim=2)
         images = _mix_rows(images, source, weights).transpose(2, 3)
     return images
@@ -154,7 +154,7 @@ def _mix_rows(images, source, weights):
     Parameters
     ----------
     images : Tensor, shape (N, C, H, W)
-    source, weights : Tensor, int64 and float32, shape (N, I, T) or broadcast to it
+    source, weights : Tensor, int32 and float32, shape (N, I, T) or broadcast to it
 
     Returns
     -------
@@ -162,7 +162,8 @@ def _mix_rows(images, source, weights):
     """
     n, channels, height, width = images.shape
     # All rows of all images are one table, and weighted sums of rows of a table are what embedding_bag computes.
-    first = (torch.arange(n * channels, device=images.device) * height).view(n, channels, 1, 1)
+    planes = torch.arange(n * channels, dtype=torch.int32, device=images.device)
+    first = (planes * height).view(n, channels, 1, 1)
     rows = first + source[:, None]
     mixed = embedding_bag(
         rows.flatten(0, 2),
