@@ -152,7 +152,7 @@ def two_views(images, config, generator):
     if not isinstance(generator, torch.Generator):
         raise TypeError(f"generator is a {type(generator).__name__}; expected a torch.Generator")
     draws = [draw_view(config, images.shape, generator).map(lambda t: t.to(images.device)) for _ in range(2)]
-    return _apply_views(images, draws, config)
+    return tuple(apply_view(images, draw, config) for draw in draws)
 
 
 def to_float(images):
@@ -217,39 +217,28 @@ def draw_view(config, shape, generator):
     return draw
 
 
+@torch.no_grad()
 def apply_view(images, draw, config):
     """Change `images` (N, C, H, W), a tensor of any type, as drawn; gives a new float32 tensor of the same shape.
 
     In this order: crop, flips, rotation, elastic deformation (one interpolation, mirrored beyond the border),
     jitter, blur, channel drop, noise.
     """
-    return _apply_views(images, [draw], config)[0]
-
-
-@torch.no_grad()
-def _apply_views(images, draws, config):
-    """One view of `images` for each of `draws`."""
     with torch.autocast(images.device.type, enabled=False):  # coordinates need full precision
         if images.device.type != "cpu":  # sorting images by what they need would wait for the device
-            return tuple(_apply_alike(to_float(images), draw, config) for draw in draws)
-        views = tuple(torch.empty(images.shape, dtype=torch.float32) for _ in draws)
+            return _apply_alike(to_float(images), draw, config)
+        view = torch.empty(images.shape, dtype=torch.float32)
         # Older torch cannot index uint16; the same bits as int16 it can.
         bits = images.view(torch.int16) if images.dtype == torch.uint16 else images
-        n = len(images)
-        for rows, drawn, movement in _alike(images.shape, draws):
-            part = to_float(bits.index_select(0, rows % n).view(images.dtype))
-            part = _apply_alike(part, drawn, config, movement)
-            counts = torch.bincount(rows // n, minlength=len(draws)).tolist()
-            for view, row, changed in zip(views, (rows % n).split(counts), part.split(counts), strict=True):
-                view[row] = changed
-    return views
+        for rows, drawn, movement in _alike(images.shape, draw):
+            part = to_float(bits.index_select(0, rows).view(images.dtype))
+            view[rows] = _apply_alike(part, drawn, config, movement)
+    return view
 
 
-def _alike(shape, draws):
-    """Work that is alike, a few images at a time: rows of all views in turn, what was drawn, how they move."""
-    columns = {field.name: [getattr(draw, field.name) for draw in draws] for field in fields(ViewDraw)}
-    draw = ViewDraw(**{name: v[0] if v[0] is None else torch.cat(v) for name, v in columns.items()})
-    n, (height, width) = len(draws) * shape[0], shape[2:]
+def _alike(shape, draw):
+    """Images that need the same work, a few at a time: their rows of the batch, what was drawn, how they move."""
+    n, *_, height, width = shape
     movement = movements((n, height, width), draw.box, draw.flip, draw.angle, draw.bend)
     blurred = torch.zeros(n, dtype=torch.bool) if draw.sigma is None else draw.sigma > 0
     step = max(1, torch.get_num_threads() * CPU_CHUNK // math.prod(shape[1:]))
