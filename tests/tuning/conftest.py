@@ -49,9 +49,10 @@ class Sweep:
 
 
 def end_session(process):
-    """Kill a process and what it has started: Ray."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+    """Kill a process that has not ended, and what it has started: Ray."""
+    if process.poll() is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def environment():
