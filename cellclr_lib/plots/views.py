@@ -54,9 +54,9 @@ def view_grid(pictures, rows, groups, channels=("dna", "tubulin", "actin"), scal
     for r in range(n_rows):
         for g in range(n_groups):
             top, left = STRIP_PX + r * row_px + STRIP_PX, g * group_px
-            tile = canvas[top : top + height, left : left + columns * width]
+            tile = picture[top : top + height, left : left + columns * width]
             tile[..., :3], tile[..., 3] = sheet(colour[r, g], columns), 255
-    figure = canvas(canvas)
+    figure = canvas(picture)
     titles = [(g * group_px, STRIP_PX, f"<b>{name}</b>") for g, name in enumerate(groups)]
     titles += [(0, STRIP_PX + r * row_px + STRIP_PX, name) for r, name in enumerate(rows)]
     for x, y, text in titles:
