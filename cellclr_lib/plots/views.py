@@ -50,7 +50,7 @@ def view_grid(pictures, rows, groups, channels=("dna", "tubulin", "actin"), scal
     colour = composite(pictures.reshape(-1, *pictures.shape[3:]), channels)
     colour = colour.reshape(n_rows, n_groups, columns, height, width, 3)
     row_px, group_px = height + STRIP_PX, columns * width + GAP_PX
-    canvas = np.zeros((STRIP_PX + n_rows * row_px, n_groups * group_px - GAP_PX, 4), np.uint8)
+    picture = np.zeros((STRIP_PX + n_rows * row_px, n_groups * group_px - GAP_PX, 4), np.uint8)
     for r in range(n_rows):
         for g in range(n_groups):
             top, left = STRIP_PX + r * row_px + STRIP_PX, g * group_px
@@ -63,7 +63,7 @@ def view_grid(pictures, rows, groups, channels=("dna", "tubulin", "actin"), scal
         figure.add_annotation(
             x=x, y=y, text=text, showarrow=False, xanchor="left", yanchor="bottom", font={"size": 12}
         )
-    scale_bar(figure, canvas.shape[1] - 30, canvas.shape[0] - 8, scale_px)  # its label fits on a phone, too
+    scale_bar(figure, picture.shape[1] - 30, picture.shape[0] - 8, scale_px)  # its label fits on a phone, too
     colour_key(figure, channels)
     return figure
 
