@@ -3,7 +3,7 @@
 import numpy as np
 import plotly.graph_objects as go
 
-from .images import colour_key, composite, scale_bar, sheet
+from .images import canvas, colour_key, composite, scale_bar, sheet
 from .scores import POST_NAMES
 from .style import ACCENTS, NEUTRAL, bare
 
