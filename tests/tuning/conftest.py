@@ -56,8 +56,8 @@ def end_session(process):
 
 
 def environment():
-    """The environment of a user who has set nothing of Ray's but, for a cluster, its token."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("RAY_") or "TOKEN" in name}
+    """The environment of a user who has set nothing of Ray's but, for a cluster, that it asks for a token."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("RAY_") or "AUTH" in name}
 
 
 @pytest.fixture(scope="session")
