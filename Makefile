@@ -7,7 +7,7 @@ READY := .venv/.ready-$(shell cat pyproject.toml constraints.txt | sha256sum | c
 # Say at the end what was made, where, and how long it took.
 SAY = $(PY) -c 'import sys, time; m = (time.time() - float(sys.argv[1])) / 60; print(f"\n{sys.argv[2]} ({m:.1f} min)")' $$start
 
-.PHONY: book test pages papermill sweep bench lab serve setup clean
+.PHONY: book test slow pages papermill sweep bench lab serve setup clean
 setup: $(READY)
 
 $(READY):
@@ -24,7 +24,10 @@ book: $(READY)
 	$(SAY) "made the book: open _build/html/index.html, or \`make serve\`"
 
 test: $(READY)
-	@start=$$(date +%s); $(PY) -m pytest -m "not pages" && $(SAY) "tested the library, the sweep and a smoke book"
+	@start=$$(date +%s); $(PY) -m pytest -m "not pages and not slow" && $(SAY) "tested the library and a smoke book"
+
+slow: $(READY)
+	@start=$$(date +%s); $(PY) -m pytest -m slow && $(SAY) "tested sweeps, kills, clusters, ranks, JupyterLab"
 
 pages: $(READY)
 	@start=$$(date +%s); $(PY) -m pytest -m pages tests && $(SAY) "opened every page of _build/html in a browser"
