@@ -116,7 +116,7 @@ def tuner(plan, folder, runs):
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
     state = folder / "ray"
-    if any(state.glob("experiment_state-*.json")):  # Ray's own `can_restore` does not ask for it, its `restore` does
+    if any(state.glob("experiment_state-*.json")):  # `Tuner.can_restore` does not look for it
         return tune.Tuner.restore(str(state), work, resume_unfinished=True, resume_errored=True)
     for begun in (runs, state):  # killed before Ray knew of its trials
         shutil.rmtree(begun, ignore_errors=True)
