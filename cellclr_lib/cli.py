@@ -35,7 +35,7 @@ def main(arguments=None):
     start = time.time()
     try:
         made = options.run(options)
-    except (FileNotFoundError, FileExistsError, ValueError, NotADirectoryError, PermissionError) as error:
+    except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -55,6 +55,15 @@ def parser():
     command.add_argument("--size", choices=["default", "smoke", "full_size"], default="default", help="how large")
     command.add_argument("--jobs", type=int, help="worker processes (default: one per processor)")
     _settings(command, "SimulationConfig")
+
+    command = _command(commands, "download", _download, "fetch the real screen: its tables, then plates")
+    command.add_argument("screen", type=Path, help="folder to write")
+    which = command.add_mutually_exclusive_group()
+    which.add_argument("--plates", nargs="+", help="these plates (default: none, only the tables)")
+    which.add_argument("--moa-only", action="store_true", help="all plates with annotated wells")
+    which.add_argument("--all", action="store_true", help="all 55 plates")
+    command.add_argument("--mirror", help="address of a folder with the same files (default: the publisher's)")
+    command.add_argument("--keep", action="store_true", help="keep the archives after unpacking")
 
     command = _command(commands, "crop", _crop, "cut the cells of a screen into a store")
     command.add_argument("screen", type=Path, help="folder of a screen in BBBC021's layout")
@@ -124,6 +133,21 @@ def _simulate(options):
 
     base = SimulationConfig() if options.size == "default" else getattr(SimulationConfig, options.size)()
     return f"simulated: {Screen(simulate(_configured(base, options), options.screen, jobs=options.jobs))}"
+
+
+def _download(options):
+    from cellclr_lib.data import archives
+
+    base = options.mirror or archives.BBBC021
+    screen = archives.download_tables(options.screen, base)
+    known = list(screen.fields["plate"].unique())
+    plates = known if options.all else archives.annotated_plates(screen) if options.moa_only else options.plates
+    if unknown := sorted(set(plates or []) - set(known)):
+        raise ValueError(f"BBBC021 has no plate {', '.join(unknown)}; there are {', '.join(known)}")
+    if not plates:
+        return f"fetched: the tables of {screen}; plates come with --plates, --moa-only or --all"
+    fetched = archives.download_plates(options.screen, plates, base, options.keep)
+    return f"fetched: {len(fetched)} plates, {len(plates) - len(fetched)} were there: {screen}"
 
 
 def _crop(options):
