@@ -1,4 +1,4 @@
-"""The way from a screen to a score as five commands, one per stage; each is a door to one library function.
+"""The way from a screen to a score, one command per stage; each is a door to one library function.
 
 Settings come from a YAML file (``--config``), single ones from ``--set name=value``; both name the fields of the
 stage's dataclass. Exit status: 0 done, 1 something is wrong with the input (said in one line), 2 wrong usage,
