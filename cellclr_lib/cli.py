@@ -89,6 +89,12 @@ def parser():
     command.add_argument("--protocol", choices=["strict", "published"], default="strict", help="default: strict")
     command.add_argument("--out", type=Path, help="also write the table as CSV")
     command.add_argument("--profiles", type=Path, help="also write well profiles (Parquet, Metadata_* columns)")
+
+    command = _command(commands, "reproduce", _reproduce, "go the whole way: screen, crops, training, scores")
+    command.add_argument("--config", type=Path, help="YAML file with fields of Reproduction")
+    command.add_argument("--screen", type=Path, default=Path("BBBC021"), help="its folder (default: BBBC021)")
+    command.add_argument("--out", type=Path, default=Path("reproduction"), help="default: reproduction")
+    command.add_argument("--dry-run", action="store_true", help="only say what it would cost")
     return top
 
 
@@ -148,6 +154,25 @@ def _download(options):
         return f"fetched: the tables of {screen}; plates come with --plates, --moa-only or --all"
     fetched = archives.download_plates(options.screen, plates, base, options.keep)
     return f"fetched: {len(fetched)} plates, {len(plates) - len(fetched)} were there: {screen}"
+
+
+def _reproduce(options):
+    from cellclr_lib.estimate import estimate
+    from cellclr_lib.profiles import published_scores
+    from cellclr_lib.reproduce import Reproduction, reproduce
+
+    config = configuration.load_yaml(Reproduction, options.config) if options.config else Reproduction()
+    if options.dry_run:
+        cost = estimate(config, options.screen)
+        print(cost.to_string(index=False, float_format="{:.2f}".format))
+        return f"estimated: {cost['disk_gb'].sum():.1f} GB, {cost['hours'].sum():.1f} hours"
+    table = reproduce(config, options.screen, options.out, say=lambda text: print(text, flush=True))
+    shares = [name for name in table if table[name].dtype == float]
+    shown = table.assign(**{name: 100 * table[name] for name in shares})
+    print(shown.iloc[:, :9].to_string(index=False, float_format="{:.1f}".format))
+    print("\npublished, on all annotated wells of the real screen:")
+    print(published_scores().to_string(index=False, na_rep=""))
+    return f"scored: {options.out / 'scores.csv'}"
 
 
 def _crop(options):
