@@ -10,7 +10,7 @@ from torch.nn.functional import normalize, softplus
 
 STRIP_ROWS = 256  # rows of the matrix of similarities that are computed at a time
 HELD_VIEWS = 8192  # up to so many views (N = 4096) half the matrix is held, 128 MB; beyond, it is computed twice
-LOWEST = {torch.float32: 0.025, torch.float64: 0.003}  # temperatures at which exp(-2 / temperature) is above zero
+LOWEST = {torch.float32: 0.025, torch.float64: 0.003}  # where exp(-2 / temperature) still has all its digits
 
 
 def nt_xent(z1, z2, temperature):
