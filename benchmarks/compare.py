@@ -42,7 +42,7 @@ def measure(row):
     results = Results(row)
     importlib.import_module(f"speed.{row}").measure(results)
     results.finish()
-    table.write_readme()
+    table.write_documents()
 
 
 if __name__ == "__main__":

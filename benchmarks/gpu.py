@@ -5,8 +5,8 @@ data: it makes its own. Ends within 8 minutes on a data-centre GPU: rows that no
 so. Writes `benchmarks/results/gpu.csv` row by row, and the tables of `benchmarks/README.md`.
 
 Ours: epochs of a true `train`, ResNet-50 at 96 px, the paper's views, bf16, channels-last, with the store on the
-GPU ("resident") or read batch by batch from its memory map ("streamed"). Batches beyond 512 cells do not fit into
-the memory of one GPU at once, so they are trained by gradient caching in chunks of 512. `encoder alone`: the same
+GPU ("resident") or read batch by batch from its memory map ("streamed"). Large batches do not fit into
+the memory of one GPU at once, so they are trained by gradient caching in chunks that do. `encoder alone`: the same
 passes of the same network and head on ready views, and `encoder alone, one pass` without the second forward pass
 that gradient caching costs. `views`: `two_views` of such a batch on the GPU. `of_encoder`: our rate over that of
 the encoder alone. `of_matrix_rate`: floating-point operations of the encoder alone per second, counted by torch,
@@ -47,10 +47,11 @@ class Sizes:
     crop_px: int = 96
     cells: int = 450_000  # of the epoch: as many as in the annotated wells of BBBC021
     sweep_cells: int = 65_536  # in the store of the other rows
-    chunk_cells: int = 512  # in the network at a time
+    chunk_cells: int | None = None  # in the network at a time; None: as many as the GPU's memory holds
     batches: tuple[tuple[str, int], ...] = (
         (RESIDENT, 512), (STREAMED, 512), (RESIDENT, 1024), (RESIDENT, 4096), (STREAMED, 4096), (RESIDENT, 2048),
     )  # fmt: skip
+    epoch_batch: int = 512
     run_cells: int = 4096  # at least so many cells a run
     matrix: int = 8192  # side of the matrices whose product gives the chip's rate
     runs: int = RUNS
@@ -79,7 +80,7 @@ def main(arguments=None):
     measure(results, torch.device("cuda"))
     results.finish(command="python benchmarks/gpu.py", gpu=torch.cuda.get_device_name())
     if options.out == RESULTS:
-        table.write_readme()
+        table.write_documents()
     print("\n" + table.claims(table.GPU, options.out))
 
 
@@ -90,7 +91,7 @@ def measure(results, device, sizes=None, budget_s=BUDGET_S):
         encoder=sizes.encoder,
         input_px=None,
         views=peers.VIEWS,
-        batch_size=sizes.chunk_cells,
+        batch_size=sizes.epoch_batch,
         precision="bf16",
         device=device.type,
         checkpoint_every_s=1e9,
@@ -99,7 +100,12 @@ def measure(results, device, sizes=None, budget_s=BUDGET_S):
     results.add("bf16 matrix product", product[0], product[1], "FLOP")
     with tempfile.TemporaryDirectory() as folder:
         store = noise(sizes.cells, sizes.crop_px, Path(folder))
-        epoch(results, config, store, device)
+        chunk = sizes.chunk_cells or chunk_that_fits(config, store.images, device)
+
+        def sized(batch_size):
+            return replace(config, batch_size=batch_size, chunk_cells=chunk if chunk < batch_size else None)
+
+        epoch(results, sized(sizes.epoch_batch), store, device)
         few = replace(store, images=store.images[: sizes.sweep_cells])
         rate = product[1] / np.median(product[0]["torch"])
         slowest = 0
@@ -108,11 +114,8 @@ def measure(results, device, sizes=None, budget_s=BUDGET_S):
                 print(f"  {place}, batch {batch_size} left out: no time", flush=True)
                 continue
             start = time.time()
-            chunk = sizes.chunk_cells if batch_size > sizes.chunk_cells else None
             steps = math.ceil(sizes.run_cells / batch_size)
-            here = replace(
-                config, batch_size=batch_size, chunk_cells=chunk, cells_per_epoch=min(len(few), steps * batch_size)
-            )
+            here = replace(sized(batch_size), cells_per_epoch=steps * batch_size)
             training(results, place, here, few, device, rate, sizes.runs)
             slowest = max(slowest, time.time() - start)
 
@@ -120,6 +123,8 @@ def measure(results, device, sizes=None, budget_s=BUDGET_S):
 def matrix_rate(side, device, times=10, runs=RUNS):
     """Seconds of a (side, side) bf16 matrix product, and its floating-point operations."""
     a, b = (torch.randn(side, side, device=device).bfloat16() for _ in range(2))
+
+    a @ b  # warm up
 
     def many():
         start = _now(device)
@@ -140,6 +145,21 @@ def noise(cells, crop_px, folder):
     images.flush()
     images = np.load(folder / "images.npy", mmap_mode="r")
     return Cells(images, pd.DataFrame({"compound": ["DMSO"] * cells}), folder)
+
+
+def chunk_that_fits(config, images, device, probe=64):
+    """Cells, a power of two, whose views the network can hold on the GPU beside the whole store.
+
+    Read off the memory that two small batches take.
+    """
+    network, peaks = network_for(config, images.shape[1], device), []
+    for cells in (probe, 2 * probe):
+        _forget_memory(device)
+        views = torch.rand(2 * cells, *images.shape[1:], device=device)
+        forward_backward(network, views.contiguous(memory_format=torch.channels_last), bf16=True)
+        peaks.append(torch.cuda.max_memory_allocated(device))
+    room = 0.85 * torch.cuda.mem_get_info(device)[1] - images.nbytes
+    return 2 ** int(math.log2(room / (peaks[1] - peaks[0]) * probe))
 
 
 def epoch(results, config, store, device):
@@ -188,6 +208,7 @@ def encoder_alone(network, config, store, steps, device, cached):
     views = torch.rand(2 * chunk, *store.images.shape[1:], device=device).contiguous(
         memory_format=torch.channels_last
     )
+    forward_backward(network, views, bf16=True)  # warm up
     start = _now(device)
     for _ in range(steps):
         for _ in range(config.batch_size // chunk if cached and config.chunk_cells else 0):
@@ -202,6 +223,7 @@ def views_alone(config, store, steps, device):
     """Seconds of the views of `steps` batches that lie on the device."""
     images = torch.from_numpy(store.images[: config.batch_size].copy()).to(device)
     generator = torch.Generator(device).manual_seed(0)
+    two_views(images, config.views, generator)  # warm up
     start = _now(device)
     for _ in range(steps):
         two_views(images, config.views, generator)

@@ -29,7 +29,7 @@ def measure(results, encoders=ENCODERS, crop_px=96, runs=RUNS):
             checkpoint = train(config, store).checkpoint
             encoder = load_encoder(checkpoint)[0].to(memory_format=torch.channels_last)
             batches = [
-                shrink(torch.from_numpy(store.images[i : i + BATCH_SIZE]), input_px).contiguous(
+                shrink(torch.from_numpy(store.images[i : i + BATCH_SIZE].copy()), input_px).contiguous(
                     memory_format=torch.channels_last
                 )
                 for i in range(0, cells, BATCH_SIZE)

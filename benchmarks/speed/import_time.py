@@ -17,10 +17,10 @@ print(time.perf_counter() - start, int("torch" in sys.modules))
 MODULES = {"cellclr": "cellclr_lib", "cellclr_lib.data": "cellclr_lib.data", "torch": "torch"}
 
 
-def measure(results, runs=RUNS):
+def measure(results, modules=MODULES, runs=RUNS):
     """Seconds of each import."""
-    seconds = take_turns({label: lambda name=name: imported(name)[0] for label, name in MODULES.items()}, runs)
-    needs_torch = {label: imported(name)[1] for label, name in MODULES.items()}
+    seconds = take_turns({label: lambda name=name: imported(name)[0] for label, name in modules.items()}, runs)
+    needs_torch = {label: imported(name)[1] for label, name in modules.items()}
     results.add("import", seconds, 1, "imports", needs_torch=needs_torch)
 
 

@@ -15,7 +15,7 @@ from speed import paper
 from speed.measure import RUNS, PeakMemory, in_fresh_process, per_call, take_turns, with_peers
 
 TEMPERATURE = 0.1
-SIZES = (256, 512, 1024, 2048, 4096)
+SIZES = (256, 512, 1024, 2048, 4096, 8192)
 PAPER_UP_TO = 256
 
 

@@ -23,15 +23,15 @@ SIZES = (10_000, 100_000, 1_000_000)
 STEPS, BATCH = 16, 256
 
 
-def measure(results, sizes=SIZES, crop_px=48, width=256, steps=STEPS, batch_size=BATCH):
-    """Seconds per cell and memory for each size."""
+def measure(results, sizes=SIZES, crop_px=48, width=256, steps=STEPS, batch_size=BATCH, process=in_fresh_process):
+    """Seconds per cell and memory for each size, each by way of `process`."""
     found = {name: {} for name in ("training", "embedding", "profiles")}
     for cells in sizes:
         with tempfile.TemporaryDirectory() as folder:
             write_store(cells, crop_px, folder)
             for name, work in (("training", _train), ("embedding", _embed)):
-                found[name][cells] = in_fresh_process(work, folder, steps, batch_size)
-        found["profiles"][cells] = in_fresh_process(_score, cells, width)
+                found[name][cells] = process(work, folder, steps, batch_size)
+        found["profiles"][cells] = process(_score, cells, width)
     for name, by_size in found.items():
         per = {cells: steps * batch_size if name == "training" else cells for cells in sizes}
         seconds = {f"{cells:,} cells": np.array([by_size[cells][0] / per[cells]]) for cells in sizes}

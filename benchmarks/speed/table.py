@@ -1,4 +1,4 @@
-"""From the results to the tables of `benchmarks/README.md`: what must be reached, what was, and every row."""
+"""From the results to the tables of `README.md` and `SCALE.md`: what must be reached, what was, and every row."""
 
 import importlib
 import json
@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from speed import scale
 from speed.measure import RESULTS
 
-README = Path(__file__).resolve().parent.parent / "README.md"
+README, SCALE = (Path(__file__).resolve().parent.parent / name for name in ("README.md", "SCALE.md"))
 BEGIN, END = "<!-- {}: made by `python benchmarks/compare.py`, do not edit -->", "<!-- end of {} -->"
 ROWS = {
     "views": "Two views",
@@ -46,6 +47,8 @@ CPU = (
         Claim(f"NT-Xent, N = {n}: times lightly", "nt_xent", f"N = {n}", "lightly", "ratio", ">= 2", stretch, "×")
         for n, stretch in ((256, ""), (512, ""), (1024, ">= 4"), (2048, ">= 4"), (4096, ">= 4"))
     ),
+    Claim("NT-Xent, N = 8192: memory it adds", "nt_xent", "N = 8192", "cellclr", "memory_gb", "", "", "GB"),
+    Claim("… lightly's", "nt_xent", "N = 8192", "lightly", "memory_gb", "", "", "GB"),
     Claim("NT-Xent: largest difference from lightly", "nt_xent", "", "lightly", "difference", "<= 1e-5"),
     Claim(
         "training step in bf16: not the encoder",
@@ -108,23 +111,24 @@ GPU = (
 )
 
 
-def write_readme(readme=README, results=RESULTS):
-    """Put the generated parts between their markers."""
-    text = readme.read_text()
-    for name, body in generated(results).items():
-        begin, end = BEGIN.format(name), END.format(name)
-        before, rest = text.split(begin)
-        text = f"{before}{begin}\n{body}\n{end}{rest.split(end)[1]}"
-    readme.write_text(text)
+def write_documents(results=RESULTS):
+    """Put the generated parts of both documents between their markers."""
+    for document, parts in generated(results).items():
+        text = document.read_text()
+        for name, body in parts.items():
+            begin, end = BEGIN.format(name), END.format(name)
+            before, rest = text.split(begin)
+            text = f"{before}{begin}\n{body}\n{end}{rest.split(end)[1]}"
+        document.write_text(text)
 
 
 def generated(results=RESULTS):
-    """{name of the marker: Markdown}."""
+    """{document: {name of the marker: Markdown}}."""
     rows = "\n\n".join(f"### {title}\n\n{detail(row, results)}" for row, title in ROWS.items())
+    gpu = f"{claims(GPU, results)}\n\n{detail('gpu', results)}"
     return {
-        "cpu": claims(CPU, results),
-        "rows": rows,
-        "gpu": f"{claims(GPU, results)}\n\n{detail('gpu', results)}",
+        README: {"cpu": claims(CPU, results), "gpu": gpu, "rows": rows},
+        SCALE: {"sizes": scale.sizes(), "scaling": numbers("scaling", results), "times": scale.times(results)},
     }
 
 
@@ -169,10 +173,7 @@ def holds(value, condition):
 def detail(row, results=RESULTS):
     """What one row compares (the docstring of its file), where it was measured, and all its numbers."""
     module = importlib.import_module(row if row == "gpu" else f"speed.{row}")
-    path = Path(results) / f"{row}.csv"
-    if not path.exists():
-        return f"{_prose(module)}\n\nNot measured."
-    record, where = path.with_suffix(".json"), []
+    record, where = Path(results) / f"{row}.json", []
     if record.exists():
         about = json.loads(record.read_text())
         where = [
@@ -181,9 +182,13 @@ def detail(row, results=RESULTS):
             *(f"{name} {version}" for name, version in (about["versions"] | about["peers"]).items()),
             f"{about['minutes']} min",
         ]
-    return "\n\n".join(
-        [_prose(module), *(["; ".join(where) + "."] if where else []), _markdown(pd.read_csv(path))]
-    )
+    return "\n\n".join([_prose(module), *(["; ".join(where) + "."] if where else []), numbers(row, results)])
+
+
+def numbers(row, results=RESULTS):
+    """All numbers of one row."""
+    path = Path(results) / f"{row}.csv"
+    return _markdown(pd.read_csv(path)) if path.exists() else "Not measured."
 
 
 def _prose(module):
@@ -219,3 +224,7 @@ def number(value):
 
 def _sign(condition):
     return condition.replace(">=", "≥").replace("<=", "≤")
+
+
+if __name__ == "__main__":
+    write_documents()

@@ -18,8 +18,15 @@ TINY = {
     "embedding": dict(encoders={"small": (16, 20)}, crop_px=32, runs=1),
     "crops": dict(fields=2, field_px=(224, 224), runs=1),
     "profiles": dict(cells=4000, width=8, cells_for_peers=4000, runs=1),
-    "import_time": dict(runs=1),
-    "scaling": dict(sizes=(500, 1000), crop_px=16, width=8, steps=1, batch_size=8),
+    "import_time": dict(modules={"cellclr": "cellclr_lib"}, runs=1),
+    "scaling": dict(
+        sizes=(500, 1000),
+        crop_px=16,
+        width=8,
+        steps=1,
+        batch_size=8,
+        process=lambda work, *sizes: work(*sizes),
+    ),  # fmt: skip
 }
 
 
@@ -127,11 +134,23 @@ def test_a_claim_counts_the_worst_case(modules, tmp_path):
     assert table.reached(table.Claim("", "none", "N", "peer", "ratio", ">= 3"), tmp_path) is None
 
 
-def test_the_readme_shows_what_was_measured(modules):
+def test_the_documents_show_what_was_measured(modules):
     table = modules("speed.table")
-    text = table.README.read_text()
-    for name, body in table.generated().items():
-        assert f"{table.BEGIN.format(name)}\n{body}\n{table.END.format(name)}" in text, f"{name}: run compare.py"
+    for document, parts in table.generated().items():
+        text = document.read_text()
+        for name, body in parts.items():
+            shown = f"{table.BEGIN.format(name)}\n{body}\n{table.END.format(name)}"
+            assert shown in text, f"{document.name}, {name}: `python -m speed.table` in benchmarks/ writes it anew"
+
+
+def test_estimates_follow_from_rates(modules, tmp_path):
+    scale = modules("speed.scale")
+    assert "450,000 × 3 × 96² = 12.4 GB" in scale.sizes() and "= 73.7 TB" in scale.sizes()
+    assert scale.times(tmp_path).count("not measured") == len(scale.STAGES)
+    row = {"case": ["resnet18, 96 px"], "variant": ["cellclr"], "rate": [1000.0]}
+    pd.DataFrame(row).to_csv(tmp_path / "embedding.csv", index=False)
+    # 450 s, 1.6 million s = 18.5 days, and a 512th of that.
+    assert "| embedding, ResNet-18 | 1,000 cells/s | 8 min | 19 days | 52 min |" in scale.times(tmp_path)
 
 
 def test_the_papers_loss_is_ours(modules):
@@ -186,7 +205,7 @@ def test_everyone_bends_alike(package, modules):
 def test_gpu_benchmark_runs_on_a_cpu(modules, tmp_path):
     gpu = modules("gpu")
     sizes = gpu.Sizes(
-        encoder="small", crop_px=32, cells=24, sweep_cells=16, chunk_cells=4, run_cells=8, matrix=32, runs=1,
+        encoder="small", crop_px=32, cells=24, sweep_cells=16, chunk_cells=4, epoch_batch=8, run_cells=8, matrix=32, runs=1,
         batches=((gpu.RESIDENT, 4), (gpu.STREAMED, 8)),
     )  # fmt: skip
     results = modules("speed.measure").Results("gpu", tmp_path)
@@ -203,6 +222,8 @@ def test_gpu_benchmark_runs_on_a_cpu(modules, tmp_path):
 
 def test_gpu_benchmark_leaves_out_what_no_longer_fits(modules, tmp_path, capsys):
     gpu = modules("gpu")
-    sizes = gpu.Sizes(encoder="small", crop_px=16, cells=8, sweep_cells=8, chunk_cells=4, matrix=8, runs=1)
+    sizes = gpu.Sizes(
+        encoder="small", crop_px=16, cells=8, sweep_cells=8, chunk_cells=4, epoch_batch=4, matrix=8, runs=1
+    )
     gpu.measure(modules("speed.measure").Results("gpu", tmp_path), torch.device("cpu"), sizes, budget_s=0)
     assert capsys.readouterr().out.count("left out") == len(sizes.batches)
