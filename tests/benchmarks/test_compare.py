@@ -205,8 +205,8 @@ def test_everyone_bends_alike(package, modules):
 def test_gpu_benchmark_runs_on_a_cpu(modules, tmp_path):
     gpu = modules("gpu")
     sizes = gpu.Sizes(
-        encoder="small", crop_px=32, cells=24, sweep_cells=16, chunk_cells=4, epoch_batch=8, run_cells=8, matrix=32, runs=1,
-        batches=((gpu.RESIDENT, 4), (gpu.STREAMED, 8)),
+        encoder="small", crop_px=32, cells=24, sweep_cells=16, chunk_cells=4, epoch_batch=8, run_cells=8,
+        matrix=32, runs=1, batches=((gpu.RESIDENT, 4), (gpu.STREAMED, 8)),
     )  # fmt: skip
     results = modules("speed.measure").Results("gpu", tmp_path)
     gpu.measure(results, torch.device("cpu"), sizes)
