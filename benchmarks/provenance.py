@@ -11,6 +11,7 @@ from pathlib import Path
 from cellclr_lib.config import to_dict
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+SHOWN = (":!*/results/*", ":!README.md", ":!benchmarks/*.md")  # what a measurement itself may change
 PACKAGES = ("cellclr", "numpy", "pandas", "scikit-image", "scikit-learn", "torch", "torchvision")
 
 
@@ -21,12 +22,12 @@ def provenance(**more):
     -------
     dict
         ``date commit changed python versions processor cores``, then `more`. ``changed`` is true if the
-        working tree differed from the commit.
+        working tree differed from the commit, results and the documents that show them aside.
     """
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": _git("rev-parse", "HEAD"),
-        "changed": bool(_git("status", "--porcelain", "--untracked-files=no")),
+        "changed": bool(_git("status", "--porcelain", "--untracked-files=no", "--", ".", *SHOWN)),
         "python": platform.python_version(),
         "versions": versions(PACKAGES),
         "processor": _processor(),

@@ -46,9 +46,11 @@ class Results:
         count, unit : int, str
             A run does `count` of `unit`, whose rate per second is reported.
         **more : {variant: number}
-            Further columns; empty where a variant is not mentioned.
+            Further columns; empty where a variant is not mentioned or None.
         """
         first = next(iter(seconds.values()))
+        print(f"  {case}")
+        more = {name: {k: v for k, v in values.items() if v is not None} for name, values in more.items()}
         for variant, runs in seconds.items():
             row = {
                 "case": case,
@@ -62,8 +64,13 @@ class Results:
                 "ratio": np.median(np.asarray(runs) / first),
             }
             self.rows.append(row | {name: values.get(variant) for name, values in more.items()})
+            extras = "".join(
+                f", {name} {values[variant]:.3g}" for name, values in more.items() if variant in values
+            )
             print(
-                "  " + "  ".join(f"{k} {_short(v)}" for k, v in self.rows[-1].items() if v is not None), flush=True
+                f"    {variant:24} {row['seconds']:9.4g} s ({row['fastest']:.3g} … {row['slowest']:.3g}) "
+                f"{row['rate']:9,.0f} {unit}/s, ratio {row['ratio']:.2f}{extras}",
+                flush=True,
             )
         pd.DataFrame(self.rows).to_csv(self.path, index=False, float_format="%.6g")
 
@@ -124,27 +131,25 @@ def per_call(run, at_least_s=0.3):
     return many
 
 
-def with_peers(ours, **peers):
-    """`ours` and those of the peers that are installed.
+def installed(peers):
+    """The callables of those peers that are installed.
 
     Parameters
     ----------
-    ours : callable
-    **peers : callable
+    peers : {name: callable}
         Each makes the callable of one peer, and raises ModuleNotFoundError where its package is missing.
 
     Returns
     -------
     {name: callable}
-        "cellclr" first; underscores in the names of peers become spaces.
     """
-    variants = {"cellclr": ours}
+    found = {}
     for name, make in peers.items():
         try:
-            variants[name.replace("_", " ")] = make()
+            found[name] = make()
         except ModuleNotFoundError as error:
             print(f"  {name} skipped: {error}; the extra `bench` brings it")
-    return variants
+    return found
 
 
 def in_fresh_process(function, *arguments):
@@ -192,7 +197,3 @@ def _status(entry):
         if line.startswith(f"{entry}:"):
             return int(line.split()[1]) * 1024 / 1e9
     raise OSError(f"/proc/self/status has no {entry}")
-
-
-def _short(value):
-    return f"{value:.4g}" if isinstance(value, float) else value

@@ -12,7 +12,7 @@ import torch
 
 from cellclr_lib.learning import nt_xent
 from speed import paper
-from speed.measure import RUNS, PeakMemory, in_fresh_process, per_call, take_turns, with_peers
+from speed.measure import RUNS, PeakMemory, in_fresh_process, installed, per_call, take_turns
 
 TEMPERATURE = 0.1
 SIZES = (256, 512, 1024, 2048, 4096, 8192)
@@ -22,7 +22,7 @@ PAPER_UP_TO = 256
 def measure(results, sizes=SIZES, width=128, runs=RUNS, memory=True):
     """Losses per second for each number of cells."""
     for n in sizes:
-        losses = with_peers(ours, lightly=lightly)
+        losses = {"cellclr": ours} | installed({"lightly": lightly})
         if n <= PAPER_UP_TO:
             losses["paper's code"] = papers
         z = projections(n, width)

@@ -20,7 +20,7 @@ from cellclr_lib.data.simulate import layout
 from cellclr_lib.profiles import Standardizer, Whitener, nsc, nscb, treatments, wells
 from cellclr_lib.profiles.report import postprocess
 from speed import paper
-from speed.measure import RUNS, PeakMemory, in_fresh_process, per_call, take_turns, with_peers
+from speed.measure import RUNS, PeakMemory, in_fresh_process, installed, per_call, take_turns
 
 
 def measure(results, cells=450_000, width=2048, cells_for_peers=20_000, runs=RUNS):
@@ -32,26 +32,21 @@ def measure(results, cells=450_000, width=2048, cells_for_peers=20_000, runs=RUN
     meta, feats = simulated_features(cells_for_peers, width)
     names = [f"Cells_{i}" for i in range(width)]
     table = pd.concat([meta, pd.DataFrame(feats, columns=names)], axis=1)
-    variants = with_peers(
-        lambda: wells(meta, feats),
-        **{"per-row loop": lambda: lambda: paper.mean_of_wells(table, width)},
-        pycytominer=lambda: _pycytominer_wells(table, names),
-    )
+    variants = {"cellclr": lambda: wells(meta, feats), "per-row loop": lambda: paper.mean_of_wells(table, width)}
+    variants |= installed({"pycytominer": lambda: _pycytominer_wells(table, names)})
     case = f"mean of each well, {cells_for_peers:,} cells × {width:,}"
     results.add(case, take_turns(variants, runs), cells_for_peers, "cells")
 
     well_meta, well_feats = wells(meta, feats)
-    table, profiles = treatments(well_meta, well_feats)
+    treated, profiles = treatments(well_meta, well_feats)
     variants = {
-        "cellclr": per_call(lambda: (nsc(table, profiles), nscb(table, profiles))),
-        "per-row loop": lambda: [paper.nearest_moa(table, profiles, other_batch) for other_batch in (False, True)],
+        "cellclr": per_call(lambda: (nsc(treated, profiles), nscb(treated, profiles))),
+        "per-row loop": lambda: [paper.nearest_moa(treated, profiles, other) for other in (False, True)],
     }
-    results.add(f"NSC and NSCB of {len(table)} treatments", take_turns(variants, runs), 1, "times")
+    results.add(f"NSC and NSCB of {len(treated)} treatments", take_turns(variants, runs), 1, "times")
 
-    variants = with_peers(
-        lambda: whitened(well_meta, well_feats),
-        pycytominer=lambda: _pycytominer_whitening(well_meta, well_feats, names),
-    )
+    variants = {"cellclr": lambda: whitened(well_meta, well_feats)}
+    variants |= installed({"pycytominer": lambda: _pycytominer_whitening(well_meta, well_feats, names)})
     case = f"z-score and whitening, {len(well_meta):,} wells × {width:,}"
     results.add(case, take_turns(variants, runs), len(well_meta), "wells")
 

@@ -22,7 +22,7 @@ from cellclr_lib.learning import ProjectionHead, TrainConfig, build_encoder, nt_
 from cellclr_lib.learning.compute import choose_bf16
 from cellclr_lib.learning.optimizer import build_optimizer
 from speed import paper, peers
-from speed.measure import RUNS, per_call, take_turns, timed, with_peers
+from speed.measure import RUNS, installed, per_call, take_turns, timed
 from speed.views import random_crops
 
 STEPS = 2  # of one run
@@ -43,8 +43,7 @@ def measure(results, encoder="resnet18", batch_size=256, crop_px=96, steps=STEPS
         store = random_store((AHEAD + steps + 1) * batch_size, crop_px, folder)
         for precision in precisions:
             others = {"encoder alone": encoder_alone(config, store, precision == "bf16", steps)}
-            others |= with_peers(None, **{"paper's way": lambda: paper_steps(config, store, steps)})
-            del others["cellclr"]
+            others |= installed({"paper's way": lambda: paper_steps(config, store, steps)})
             seconds = train_in_turns(replace(config, precision=precision), store, others, runs)
             rest = 1 - np.median(seconds["encoder alone"] / seconds["cellclr"])
             results.add(

@@ -11,7 +11,7 @@ import torch
 
 from cellclr_lib.learning import two_views
 from speed import peers
-from speed.measure import RUNS, take_turns, with_peers
+from speed.measure import RUNS, installed, take_turns
 
 
 def measure(results, cells=4096, batch_size=256, crop_px=96, runs=RUNS):
@@ -23,12 +23,12 @@ def measure(results, cells=4096, batch_size=256, crop_px=96, runs=RUNS):
         for start in range(0, cells, batch_size):
             yield two_views(images[start : start + batch_size], peers.VIEWS, generator)
 
-    variants = with_peers(
-        ours,
-        albumentations=lambda: peers.loader_batches(peers.albumentations_pair, images, batch_size),
-        kornia=lambda: peers.kornia_batches(images, batch_size),
-        torchvision_v2=lambda: peers.loader_batches(peers.torchvision_pair, images, batch_size),
-    )
+    others = {
+        "albumentations": lambda: peers.loader_batches(peers.albumentations_pair, images, batch_size),
+        "kornia": lambda: peers.kornia_batches(images, batch_size),
+        "torchvision v2": lambda: peers.loader_batches(peers.torchvision_pair, images, batch_size),
+    }
+    variants = {"cellclr": ours} | installed(others)
     seconds = take_turns({name: lambda b=batches: consume(b()) for name, batches in variants.items()}, runs)
     results.add(f"two views of {cells:,} crops, {crop_px} px", seconds, 2 * cells, "views")
 

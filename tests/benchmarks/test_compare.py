@@ -106,7 +106,7 @@ def test_a_missing_peer_is_skipped_with_the_reason(modules, capsys):
     def missing():
         import no_such_package  # noqa: F401
 
-    assert list(modules("speed.measure").with_peers(print, no_such_peer=missing)) == ["cellclr"]
+    assert modules("speed.measure").installed({"a peer": missing, "another": lambda: print}) == {"another": print}
     assert "no_such_package" in capsys.readouterr().out
 
 
