@@ -160,7 +160,6 @@ def in_fresh_process(function, *arguments):
 
 def two_cores():
     """Keep this process and its children on two cores, with two threads in torch."""
-    os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # else it asks the network for news when imported
     if hasattr(os, "sched_setaffinity"):  # Linux
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])
     import torch

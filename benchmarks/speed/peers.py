@@ -8,6 +8,7 @@ flip, elastic deformation, jitter of brightness and contrast, blur, with the sam
 """
 
 import math
+import os
 
 import numpy as np
 import torch
@@ -31,6 +32,7 @@ def elastic(views):
 
 def albumentations_pair(size, views=VIEWS):
     """Function of one image (C, H, W) uint8 that gives two views of it, with albumentations."""
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else importing it asks the network for news
     import albumentations as A
     import cv2
 
