@@ -51,7 +51,6 @@ class Sizes:
     batches: tuple[tuple[str, int], ...] = (
         (RESIDENT, 512), (STREAMED, 512), (RESIDENT, 1024), (RESIDENT, 4096), (STREAMED, 4096), (RESIDENT, 2048),
     )  # fmt: skip
-    epoch_batch: int = 512
     run_cells: int = 4096  # at least so many cells a run
     matrix: int = 8192  # side of the matrices whose product gives the chip's rate
     runs: int = RUNS
@@ -85,39 +84,45 @@ def main(arguments=None):
 
 
 def measure(results, device, sizes=None, budget_s=BUDGET_S):
-    """All rows, the epoch first; each is left out if there is no time for it any more."""
+    """The first batch size, the epoch, the other batch sizes; what no longer fits into the time is left out."""
     sizes, deadline = sizes or Sizes(), time.time() + budget_s
     config = TrainConfig(
         encoder=sizes.encoder,
         input_px=None,
         views=peers.VIEWS,
-        batch_size=sizes.epoch_batch,
         precision="bf16",
         device=device.type,
         checkpoint_every_s=1e9,
     )
     product = matrix_rate(sizes.matrix, device)
     results.add("bf16 matrix product", product[0], product[1], "FLOP")
+    flops_per_s = product[1] / np.median(product[0]["torch"])
     with tempfile.TemporaryDirectory() as folder:
         store = noise(sizes.cells, sizes.crop_px, Path(folder))
+        few = replace(store, images=store.images[: sizes.sweep_cells])
         chunk = sizes.chunk_cells or chunk_that_fits(config, store.images, device)
 
         def sized(batch_size):
             return replace(config, batch_size=batch_size, chunk_cells=chunk if chunk < batch_size else None)
 
-        epoch(results, sized(sizes.epoch_batch), store, device)
-        few = replace(store, images=store.images[: sizes.sweep_cells])
-        rate = product[1] / np.median(product[0]["torch"])
-        slowest = 0
-        for place, batch_size in sizes.batches:
-            if time.time() + slowest > deadline:
-                print(f"  {place}, batch {batch_size} left out: no time", flush=True)
-                continue
-            start = time.time()
+        def batch_row(place, batch_size):
             steps = math.ceil(sizes.run_cells / batch_size)
             here = replace(sized(batch_size), cells_per_epoch=steps * batch_size)
-            training(results, place, here, few, device, rate, sizes.runs)
-            slowest = max(slowest, time.time() - start)
+            return training(results, place, here, few, device, flops_per_s, sizes.runs)
+
+        start = time.time()
+        first, *others = sizes.batches
+        seconds_per_cell = batch_row(*first)
+        row_s = 1.5 * (time.time() - start)  # of the next ones, gradient caching included
+        plan = [
+            ("epoch", store.images.shape[0] * seconds_per_cell, epoch, (results, sized(first[1]), store, device))
+        ]
+        plan += [(f"{place}, batch {size}", row_s, batch_row, (place, size)) for place, size in others]
+        for name, expected_s, run, arguments in plan:
+            if time.time() + expected_s > deadline:
+                print(f"  {name} left out: it would take {expected_s:.0f} s", flush=True)
+            else:
+                run(*arguments)
 
 
 def matrix_rate(side, device, times=10, runs=RUNS):
@@ -174,8 +179,8 @@ def epoch(results, config, store, device):
     results.add(case, {"cellclr": seconds}, len(store), "cells", memory_gb=memory)
 
 
-def training(results, place, config, store, device, matrix_flops, runs):
-    """A step with the store resident or streamed, and what the encoder and the views take of it."""
+def training(results, place, config, store, device, flops_per_s, runs):
+    """A step with the store resident or streamed, what encoder and views take of it; gives seconds per cell."""
     network = network_for(config, store.images.shape[1], device)
     steps = config.cells_per_epoch // config.batch_size
     others = {"encoder alone": lambda: encoder_alone(network, config, store, steps, device, cached=True)}
@@ -198,8 +203,9 @@ def training(results, place, config, store, device, matrix_flops, runs):
         memory_gb={"cellclr": _memory_gb(device)},
         of_encoder={"cellclr": np.median(seconds["encoder alone"] / seconds["cellclr"])},
         of_step={"views": np.median(seconds["views"] / seconds["cellclr"])},
-        of_matrix_rate={"encoder alone": per_second / matrix_flops},
+        of_matrix_rate={"encoder alone": per_second / flops_per_s},
     )
+    return np.median(seconds["cellclr"]) / config.cells_per_epoch
 
 
 def encoder_alone(network, config, store, steps, device, cached):

@@ -205,7 +205,7 @@ def test_everyone_bends_alike(package, modules):
 def test_gpu_benchmark_runs_on_a_cpu(modules, tmp_path):
     gpu = modules("gpu")
     sizes = gpu.Sizes(
-        encoder="small", crop_px=32, cells=24, sweep_cells=16, chunk_cells=4, epoch_batch=8, run_cells=8,
+        encoder="small", crop_px=32, cells=24, sweep_cells=16, chunk_cells=4, run_cells=8,
         matrix=32, runs=1, batches=((gpu.RESIDENT, 4), (gpu.STREAMED, 8)),
     )  # fmt: skip
     results = modules("speed.measure").Results("gpu", tmp_path)
@@ -223,7 +223,10 @@ def test_gpu_benchmark_runs_on_a_cpu(modules, tmp_path):
 def test_gpu_benchmark_leaves_out_what_no_longer_fits(modules, tmp_path, capsys):
     gpu = modules("gpu")
     sizes = gpu.Sizes(
-        encoder="small", crop_px=16, cells=8, sweep_cells=8, chunk_cells=4, epoch_batch=4, matrix=8, runs=1
-    )
+        encoder="small", crop_px=16, cells=8, sweep_cells=8, chunk_cells=4, run_cells=4, matrix=8, runs=1,
+        batches=((gpu.RESIDENT, 4), (gpu.STREAMED, 4)),
+    )  # fmt: skip
     gpu.measure(modules("speed.measure").Results("gpu", tmp_path), torch.device("cpu"), sizes, budget_s=0)
-    assert capsys.readouterr().out.count("left out") == len(sizes.batches)
+    printed = capsys.readouterr().out
+    assert "epoch left out" in printed and "streamed, batch 4 left out" in printed
+    assert list(pd.read_csv(tmp_path / "gpu.csv")["case"].unique()) == ["bf16 matrix product", "resident, batch 4"]
