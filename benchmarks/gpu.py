@@ -25,7 +25,7 @@ from unittest.mock import patch
 import numpy as np
 import pandas as pd
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # no installation needed
+sys.path.append(str(Path(__file__).resolve().parent.parent))  # no installation needed
 
 import torch
 from speed import peers, table
@@ -95,7 +95,7 @@ def measure(results, device, sizes=None, budget_s=BUDGET_S):
         checkpoint_every_s=1e9,
     )
     product = matrix_rate(sizes.matrix, device)
-    results.add("bf16 matrix product", product[0], product[1], "FLOP")
+    results.add("bf16 matrix product", product[0], product[1] / 1e12, "TFLOP")
     flops_per_s = product[1] / np.median(product[0]["torch"])
     with tempfile.TemporaryDirectory() as folder:
         store = noise(sizes.cells, sizes.crop_px, Path(folder))
