@@ -7,6 +7,7 @@ the extra `bench`; those that are missing are skipped and said so. About 40 minu
 
 import argparse
 import importlib
+import os
 import subprocess
 import sys
 import time
@@ -38,6 +39,7 @@ def main(arguments=None):
 def measure(row):
     """Measure one row here and write its results."""
     print(f"{row}", flush=True)
+    os.environ["TQDM_DISABLE"] = "1"
     two_cores()
     results = Results(row)
     importlib.import_module(f"speed.{row}").measure(results)

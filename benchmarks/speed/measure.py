@@ -64,15 +64,18 @@ class Results:
                 "ratio": np.median(np.asarray(runs) / first),
             }
             self.rows.append(row | {name: values.get(variant) for name, values in more.items()})
-            extras = "".join(
-                f", {name} {values[variant]:.3g}" for name, values in more.items() if variant in values
-            )
-            print(
-                f"    {variant:24} {row['seconds']:9.4g} s ({row['fastest']:.3g} … {row['slowest']:.3g}) "
-                f"{row['rate']:9,.0f} {unit}/s, ratio {row['ratio']:.2f}{extras}",
-                flush=True,
-            )
+            self._show(self.rows[-1], list(more))
         pd.DataFrame(self.rows).to_csv(self.path, index=False, float_format="%.6g")
+
+    @staticmethod
+    def _show(row, more):
+        seconds, fastest, slowest, rate = (number(row[name]) for name in ("seconds", "fastest", "slowest", "rate"))
+        extras = "".join(f", {name} {number(row[name])}" for name in more if row[name] is not None)
+        print(
+            f"    {row['variant']:24} {seconds:>8} s ({fastest} … {slowest}) {rate:>8} {row['unit']}/s, "
+            f"ratio {row['ratio']:.2f}{extras}",
+            flush=True,
+        )
 
     def finish(self, command=None, **more):
         """Write where the numbers came from."""
@@ -83,6 +86,11 @@ class Results:
             minutes=round((time.time() - self.start) / 60, 1),
             **more,
         )
+
+
+def number(value):
+    """Three figures."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
 def take_turns(variants, runs=RUNS, warm_up=True):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from speed import scale
-from speed.measure import RESULTS
+from speed.measure import RESULTS, number
 
 README, SCALE = (Path(__file__).resolve().parent.parent / name for name in ("README.md", "SCALE.md"))
 BEGIN, END = "<!-- {}: made by `python benchmarks/compare.py`, do not edit -->", "<!-- end of {} -->"
@@ -211,11 +211,6 @@ def _markdown(table):
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
-
-
-def number(value):
-    """Three figures."""
-    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
 def _sign(condition):
