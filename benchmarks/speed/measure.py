@@ -61,7 +61,7 @@ class Results:
                 "slowest": np.max(runs),
                 "unit": unit,
                 "rate": count / np.median(runs),
-                "ratio": np.median(np.asarray(runs) / first),
+                "ratio": _ratio(runs, first),
             }
             self.rows.append(row | {name: values.get(variant) for name, values in more.items()})
             self._show(self.rows[-1], list(more))
@@ -86,6 +86,13 @@ class Results:
             minutes=round((time.time() - self.start) / 60, 1),
             **more,
         )
+
+
+def _ratio(runs, first):
+    """Median ratio of the runs of a turn; of the medians where there were no turns."""
+    if len(runs) == len(first):
+        return np.median(np.asarray(runs) / first)
+    return np.median(runs) / np.median(first)
 
 
 def number(value):
