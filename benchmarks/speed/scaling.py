@@ -2,10 +2,11 @@
 
 `training`: 16 steps of the default training (views, small encoder, 48 px, batch 256) from a store of that size.
 `embedding`: every cell of the store by `embed`, with the same encoder. `profiles`: 256 features a cell to NSC and
-NSCB, raw and after TVN. Stores hold noise, 3 × 48 × 48 px, written batch by batch. Medians of three runs, but for the
-longest embedding, which is done once. `memory_gb` is the most private memory at any time, without the pages of the
-memory map, which the system takes back when it needs them. The ratio is that of the time per cell to the smallest
-size (training: per cell that was trained on): 1 where cost grows in proportion, below 1 where a fixed part counts.
+NSCB, raw and after TVN. Stores hold noise, 3 × 48 × 48 px, written batch by batch. Medians of three runs, but for
+the longest embedding, which is done once. `memory_gb` is the most private memory at any time, without the pages of
+the memory map, which the system takes back when it needs them. The ratio is that of the time per cell to the
+smallest size (training: per cell that was trained on): 1 where cost grows in proportion, below 1 where a fixed
+part counts.
 """
 
 import tempfile

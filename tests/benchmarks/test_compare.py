@@ -65,7 +65,7 @@ def test_a_row_is_measured(row, measured, tmp_path):
     # Without the real samples, which are large.
     table = measure(row, **({"real": tmp_path} if row == "crops" else {}))
     assert list(table.columns[: len(COLUMNS)]) == COLUMNS
-    assert (table[["seconds", "rate", "ratio"]] > 0).all(axis=None) and (table["runs"] == 1).all()
+    assert (table[["seconds", "rate", "ratio"]] > 0).all(axis=None) and (table["runs"] >= 1).all()
     first = table.drop_duplicates("case")
     np.testing.assert_allclose(first["ratio"], 1)
     assert (folder / f"{row}.json").exists()
