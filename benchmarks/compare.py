@@ -30,6 +30,7 @@ def main(arguments=None):
         return 0
     start = time.time()
     failed = [row for row in rows if subprocess.run([sys.executable, __file__, row]).returncode]
+    table.write_documents()
     print(f"\n{table.claims()}\n\n{len(rows)} rows in {(time.time() - start) / 60:.1f} min")
     if failed:
         print(f"failed: {', '.join(failed)}")

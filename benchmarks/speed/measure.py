@@ -32,6 +32,8 @@ class Results:
     def __init__(self, work, folder=RESULTS):
         self.path, self.rows = Path(folder) / f"{work}.csv", []
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        for old in (self.path, self.path.with_suffix(".json")):  # half a row shall not look like a whole one
+            old.unlink(missing_ok=True)
         self.work, self.start = work, time.time()
 
     def add(self, case, seconds, count=1, unit="", **more):
