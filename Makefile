@@ -39,7 +39,8 @@ sweep: $(READY)
 	$(PY) tuning/sweep.py
 
 bench: $(READY)
-	@start=$$(date +%s); $(PY) benchmarks/headline.py && $(SAY) "measured: book/results/headline.csv, and the table in README.md"
+	@$(PY) -m pip install --quiet -c constraints.txt -e ".[bench]"
+	@start=$$(date +%s); $(PY) benchmarks/compare.py && $(SAY) "measured: benchmarks/results, and the tables of benchmarks/README.md"
 
 lab: $(READY)
 	JUPYTER_CONFIG_PATH=$(CURDIR)/book/_lab $(PY) -m jupyterlab --notebook-dir=book
