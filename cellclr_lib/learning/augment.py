@@ -6,16 +6,17 @@ interpolated once. No crop is larger than the image, hence every view magnifies 
 Source of the views: Perakis et al. 2021. Explained in chapter 3, *views*.
 """
 
+import functools
+import itertools
 import math
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
-from torch.nn.functional import grid_sample
 
-from cellclr_lib.learning.warp import gaussian_blur, net_nodes, sampling_grid
+from cellclr_lib.learning.warp import FREE, SIDEWAYS, UPRIGHT, gaussian_blur, movements, net_nodes, resample
 
-CPU_CHUNK = 2**20  # values worked on at a time on a CPU: intermediate images stay in its cache
+CPU_CHUNK = 2**20  # values that each thread of a CPU works on at a time: intermediate images stay in its cache
 
 
 @dataclass(frozen=True)
@@ -151,21 +152,17 @@ def two_views(images, config, generator):
     if not isinstance(generator, torch.Generator):
         raise TypeError(f"generator is a {type(generator).__name__}; expected a torch.Generator")
     draws = [draw_view(config, images.shape, generator).map(lambda t: t.to(images.device)) for _ in range(2)]
-    views = [torch.empty(images.shape, dtype=torch.float32, device=images.device) for _ in range(2)]
-    step = max(1, CPU_CHUNK // images[0].numel()) if images.device.type == "cpu" else len(images)
-    for start in range(0, len(images), step):
-        rows = slice(start, start + step)
-        part = to_float(images[rows])
-        for view, draw in zip(views, draws, strict=True):
-            view[rows] = apply_view(part, draw.map(lambda t: t[rows]), config)  # noqa: B023
-    return tuple(views)
+    return tuple(apply_view(images, draw, config) for draw in draws)
 
 
 def to_float(images):
     """Float32 tensor of `images`; integers are divided by the largest value of their type."""
-    if images.dtype.is_floating_point:
-        return images.to(torch.float32)
-    return images.to(torch.float32).div_(torch.iinfo(images.dtype).max)
+    return images if images.dtype == torch.float32 else images.to(torch.float32).div_(full_scale(images.dtype))
+
+
+def full_scale(dtype):
+    """What stands for 1 in images of `dtype`: the largest integer, or 1 itself."""
+    return 1 if dtype.is_floating_point else torch.iinfo(dtype).max
 
 
 def draw_view(config, shape, generator):
@@ -188,7 +185,7 @@ def draw_view(config, shape, generator):
     if config.crop_p or config.centre_crop_p:
         draw.box = _draw_box(config, n, height, width, uniform)
     if config.horizontal_flip_p or config.vertical_flip_p:
-        chance = torch.tensor([config.horizontal_flip_p, config.vertical_flip_p], device=device)
+        chance = _constant(device, config.horizontal_flip_p, config.vertical_flip_p)
         draw.flip = 1 - 2 * chosen(chance, n, 2).float()
     if config.quarter_turn_p or config.rotation_p:
         turns = uniform(n, low=1, high=4).floor() * chosen(config.quarter_turn_p, n)
@@ -221,29 +218,52 @@ def draw_view(config, shape, generator):
 
 @torch.no_grad()
 def apply_view(images, draw, config):
-    """Change `images` (N, C, H, W) float32 as drawn; gives a new tensor of the same shape.
+    """Change `images` (N, C, H, W), a tensor of any type, as drawn; gives a new float32 tensor of the same shape.
 
     In this order: crop, flips, rotation, elastic deformation (one interpolation, mirrored beyond the border),
     jitter, blur, channel drop, noise.
     """
     with torch.autocast(images.device.type, enabled=False):  # coordinates need full precision
-        if draw.box is None and draw.flip is None and draw.angle is None and draw.bend is None:
-            view = images.clone()
-        else:
-            shape, length = (len(images), *images.shape[2:]), config.elastic_length_px
-            grid = sampling_grid(shape, draw.box, draw.flip, draw.angle, draw.bend, length, images.device)
-            view = grid_sample(images, grid, padding_mode="reflection", align_corners=False)
-        if draw.brightness is not None:
-            offset = draw.brightness * (1 - draw.contrast) * view.mean((2, 3))
-            view.mul_((draw.brightness * draw.contrast)[:, :, None, None]).add_(offset[:, :, None, None])
-        if draw.sigma is not None:
-            # On a GPU, looking up which cells to blur would wait for the device; blurring by 0 changes nothing.
-            rows = draw.sigma.nonzero()[:, 0] if images.device.type == "cpu" else slice(None)
-            view[rows] = gaussian_blur(view[rows], draw.sigma[rows], config.blur_kernel_px)
-        if draw.keep is not None:
-            view.mul_(draw.keep[:, :, None, None])
-        if draw.noise is not None:
-            view.add_(draw.noise)
+        if images.device.type != "cpu":  # sorting images by what they need would wait for the device
+            return _apply_alike(to_float(images), draw, config)
+        view = torch.empty(images.shape, dtype=torch.float32)
+        # Older torch cannot index uint16; the same bits as int16 it can.
+        bits = images.view(torch.int16) if images.dtype == torch.uint16 else images
+        for rows, drawn, movement in _alike(images.shape, draw):
+            part = to_float(bits.index_select(0, rows).view(images.dtype))
+            view[rows] = _apply_alike(part, drawn, config, movement)
+    return view
+
+
+def _alike(shape, draw):
+    """Images that need the same work, a few at a time: their rows of the batch, what was drawn, how they move."""
+    n, *_, height, width = shape
+    movement = movements((n, height, width), draw.box, draw.flip, draw.angle, draw.bend)
+    blurred = torch.zeros(n, dtype=torch.bool) if draw.sigma is None else draw.sigma > 0
+    step = max(1, torch.get_num_threads() * CPU_CHUNK // math.prod(shape[1:]))
+    for move, blur in itertools.product((UPRIGHT, SIDEWAYS, FREE), (False, True)):
+        alike = ((movement == move) & (blurred == blur)).nonzero()[:, 0]
+        for rows in alike.split(step) if len(alike) else ():
+            drawn = draw.map(lambda t: t[rows])  # noqa: B023
+            yield rows, drawn if blur else replace(drawn, sigma=None), move
+
+
+def _apply_alike(images, draw, config, movement=FREE):
+    """Change `images` (float32) that all move alike; on a CPU, all or none of them are blurred."""
+    if draw.box is None and draw.flip is None and draw.angle is None and draw.bend is None:
+        view = images.clone()
+    else:
+        geometry = draw.box, draw.flip, draw.angle, draw.bend
+        view = resample(images, *geometry, config.elastic_length_px, movement)
+    if draw.brightness is not None:
+        offset = draw.brightness * (1 - draw.contrast) * view.mean((2, 3))
+        view.mul_((draw.brightness * draw.contrast)[:, :, None, None]).add_(offset[:, :, None, None])
+    if draw.sigma is not None:
+        view = gaussian_blur(view, draw.sigma, config.blur_kernel_px)
+    if draw.keep is not None:
+        view.mul_(draw.keep[:, :, None, None])
+    if draw.noise is not None:
+        view.add_(draw.noise)
     return view
 
 
@@ -261,9 +281,15 @@ def _as_tensor(images):
     return images
 
 
+@functools.lru_cache(maxsize=64)
+def _constant(device, *numbers):
+    """Tensor of a few numbers, made once: to send them to a GPU is to wait for all that it has to do."""
+    return torch.tensor(numbers, device=device)
+
+
 def _draw_box(config, n, height, width, uniform):
     """Part of the image to show, (n, 4) top, left, height, width in px: a centred box within a random box."""
-    size = torch.tensor([height, width], device=uniform(1).device)
+    size = _constant(uniform(1).device, height, width)
     box_size, corner = size.expand(n, 2), torch.zeros(n, 2, device=size.device)
     if config.crop_p:
         tries = 10  # as torchvision: the first box that fits into the image, else the largest that does
@@ -273,9 +299,9 @@ def _draw_box(config, n, height, width, uniform):
         tried = torch.stack([(area / aspect).sqrt(), (area * aspect).sqrt()], dim=2)  # (n, tries, 2)
         fits = (tried <= size).all(dim=2)
         aspect = min(max(width / height, config.crop_aspect[0]), config.crop_aspect[1])
-        largest = torch.tensor([min(height, width / aspect), min(width, height * aspect)], device=size.device)
+        largest = _constant(size.device, min(height, width / aspect), min(width, height * aspect))
         first = fits.int().argmax(dim=1)
-        random = torch.where(fits.any(dim=1)[:, None], tried[torch.arange(n), first], largest)
+        random = torch.where(fits.any(dim=1)[:, None], tried[torch.arange(n, device=size.device), first], largest)
         where = torch.where(fits.any(dim=1)[:, None], uniform(n, 2), 0.5)
         used = uniform(n, 1) < config.crop_p
         corner = torch.where(used, where * (size - random), corner)

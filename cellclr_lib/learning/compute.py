@@ -1,13 +1,17 @@
 """Where and how precisely to compute, and how pixels get there. Shared by training and embedding."""
 
+import ctypes
 import logging
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import reduce
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch.nn.functional import interpolate
 
-from cellclr_lib.learning.augment import to_float
+from cellclr_lib.learning.augment import full_scale, to_float
 
 log = logging.getLogger(__name__)
 
@@ -55,31 +59,91 @@ def autocast(device, bf16):
     return torch.autocast(device.type, torch.bfloat16, enabled=bf16)
 
 
+@contextmanager
+def freed_memory_kept():
+    """Context in which this process keeps the memory that it frees, and hands it back at the end.
+
+    The C library of Linux returns large blocks to the system as soon as they are free. Each step of a training
+    asks for the same blocks again, and the system hands them out page by page, each filled with zeros first.
+    Does nothing where there is no such C library. The end of an inner context ends the outer one too.
+    """
+    trim_threshold, mmap_threshold, mmap_max = -1, -3, -4  # names of the settings in malloc.h
+    try:
+        libc = ctypes.CDLL("libc.so.6")
+        setting, trim = libc.mallopt, libc.malloc_trim
+    except (OSError, AttributeError):
+        yield
+        return
+    setting(mmap_max, 0)  # no block is too large to be kept
+    setting(trim_threshold, -1)
+    try:
+        yield
+    finally:  # the values at which the library itself arrives in a process with large blocks
+        setting(mmap_max, 65536)
+        setting(mmap_threshold, 2**25)
+        setting(trim_threshold, 2**26)
+        trim(0)
+
+
 def pixel_source(images, device):
-    """Function that gives the crops of some rows as a tensor on `device`, in the type they are stored in.
+    """Function that gives the crops of some rows as tensors on `device`, in the type they are stored in.
 
     Parameters
     ----------
     images : ndarray or memmap (N, C, H, W)
     device : torch.device
-        A GPU with room enough gets all crops at once; otherwise each batch is read where it lies.
+        A GPU with room enough gets all crops at once. To another GPU they are streamed: each batch is read, where
+        it lies, while the one before is computed. On a CPU, that needs all cores, a batch is read when it is due.
 
     Returns
     -------
     callable
-        (n,) int64 tensor of rows on the CPU → (n, C, H, W) tensor.
+        Iterable of (n,) int64 tensors of rows on the CPU → iterator of (n, C, H, W) tensors.
     """
-    if device.type == "cuda" and images.nbytes < RESIDENT_SHARE * torch.cuda.mem_get_info(device)[0]:
-        # torch cannot index uint16; the same bits as int16 it can.
-        wide = images.dtype == np.uint16
-        bits = images.view(np.int16) if wide else images
-        parts = (torch.from_numpy(bits[i : i + 4096].copy()).to(device) for i in range(0, len(bits), 4096))
-        resident = torch.cat(list(parts))
+
+    def read(rows):
+        return torch.from_numpy(images[rows.numpy()])
+
+    if device.type != "cuda":
+        return lambda batches: map(read, batches)
+    if images.nbytes < RESIDENT_SHARE * torch.cuda.mem_get_info(device)[0]:
+        resident = _resident(images, device)
         log.info("%.1f GB of crops kept on the GPU", images.nbytes / 1e9)
-        if wide:
-            return lambda rows: resident[rows.to(device)].view(torch.uint16)
-        return lambda rows: resident[rows.to(device)]
-    return lambda rows: torch.from_numpy(images[rows.numpy()]).to(device)
+        return lambda batches: (resident(rows.to(device)) for rows in batches)
+
+    def stream(batches):
+        # Only pinned memory is copied while the GPU computes; torch reuses a block once its copy is done.
+        for pixels in ahead(lambda rows: read(rows).pin_memory(), batches):
+            yield pixels.to(device, non_blocking=True)
+
+    return stream
+
+
+def _resident(images, device):
+    # torch cannot index uint16; the same bits as int16 it can.
+    wide = images.dtype == np.uint16
+    bits = images.view(np.int16) if wide else images
+    parts = (torch.from_numpy(bits[i : i + 4096].copy()).to(device) for i in range(0, len(bits), 4096))
+    pixels = torch.cat(list(parts))
+    if wide:
+        return lambda rows: pixels[rows].view(torch.uint16)
+    return lambda rows: pixels[rows]
+
+
+def ahead(work, items):
+    """`map(work, items)`, in which a thread does the next piece of work while the one before is used.
+
+    An error of `work` is raised when its piece is due. Leaving early waits for the piece at hand.
+    """
+    with ThreadPoolExecutor(1) as thread:
+        due = None
+        for item in items:
+            coming = thread.submit(work, item)
+            if due:
+                yield due.result()
+            due = coming
+        if due:
+            yield due.result()
 
 
 def shrunk_px(crop_px, input_px):
@@ -89,5 +153,11 @@ def shrunk_px(crop_px, input_px):
 
 def shrink(images, input_px):
     """Float32 crops (N, C, H, W), integers scaled to [0, 1], averaged down to `input_px` px if larger."""
-    images, px = to_float(images), shrunk_px(images.shape[-1], input_px)
-    return images if px == images.shape[-1] else interpolate(images, size=(px, px), mode="area")
+    side, px = images.shape[-1], shrunk_px(images.shape[-1], input_px)
+    if side % px:
+        return interpolate(to_float(images), size=(px, px), mode="area")
+    # Sums of every k-th row, then of every k-th column: many times faster on a CPU than torch's pooling.
+    k = side // px
+    total = reduce(torch.add, (images[:, :, i::k].to(torch.float32) for i in range(k)))
+    total = reduce(torch.add, (total[..., i::k] for i in range(k)))
+    return total / (k**2 * full_scale(images.dtype))

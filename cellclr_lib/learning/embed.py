@@ -8,7 +8,14 @@ import torch
 from tqdm import tqdm
 
 from cellclr_lib.learning.checkpoint import load_checkpoint
-from cellclr_lib.learning.compute import autocast, choose_bf16, choose_device, pixel_source, shrink
+from cellclr_lib.learning.compute import (
+    autocast,
+    choose_bf16,
+    choose_device,
+    freed_memory_kept,
+    pixel_source,
+    shrink,
+)
 from cellclr_lib.learning.model import build_encoder
 
 
@@ -47,9 +54,10 @@ def embed(checkpoint, store, batch_size=512, device="auto", precision="auto", pr
             f"{checkpoint} was trained on {encoder.channels} channels, but {store.path} has "
             f"{store.images.shape[1]}: {', '.join(store.channels)}"
         )
-    return embed_images(
-        encoder, store.images, config["input_px"], batch_size, device, precision, progress=progress
-    )
+    with freed_memory_kept():
+        return embed_images(
+            encoder, store.images, config["input_px"], batch_size, device, precision, progress=progress
+        )
 
 
 def embed_images(encoder, images, input_px=None, batch_size=512, device="auto", precision="auto", progress=False):
@@ -81,8 +89,9 @@ def embed_images(encoder, images, input_px=None, batch_size=512, device="auto", 
     bar = tqdm(total=len(images), desc="embedding", unit="cell", disable=not progress)
     try:
         with torch.inference_mode(), autocast(device, bf16), bar:
-            for rows in torch.arange(len(images)).split(batch_size):
-                batch = shrink(source(rows), input_px).contiguous(memory_format=torch.channels_last)
+            batches = torch.arange(len(images)).split(batch_size)
+            for rows, pixels in zip(batches, source(batches), strict=True):
+                batch = shrink(pixels, input_px).contiguous(memory_format=torch.channels_last)
                 out[rows.numpy()] = encoder(batch).float().cpu().numpy()
                 bar.update(len(rows))
     finally:

@@ -26,7 +26,14 @@ from cellclr_lib.learning.checkpoint import (
     run_identity,
     save_checkpoint,
 )
-from cellclr_lib.learning.compute import choose_bf16, choose_device, pixel_source, shrink, shrunk_px
+from cellclr_lib.learning.compute import (
+    choose_bf16,
+    choose_device,
+    freed_memory_kept,
+    pixel_source,
+    shrink,
+    shrunk_px,
+)
 from cellclr_lib.learning.embed import embed_images
 from cellclr_lib.learning.model import ProjectionHead, build_encoder
 from cellclr_lib.learning.optimizer import build_optimizer, learning_rate
@@ -166,9 +173,8 @@ def train(config, store, on_epoch=None, on_checkpoint=None):
     before, start = (history[-1]["seconds"] if history else 0.0), time.perf_counter()
     last_written = start
     total = config.epochs * trainer.steps
-    with tqdm(
-        total=total, initial=trainer.step, desc="training", unit="step", mininterval=1, disable=not first
-    ) as bar:
+    bar = tqdm(total=total, initial=trainer.step, desc="training", unit="step", mininterval=1, disable=not first)
+    with freed_memory_kept(), bar:
         for epoch in range(len(history) + 1, config.epochs + 1):
             row = {"epoch": epoch, **trainer.run_epoch(bar), "cells_seen": trainer.step * trainer.batch_size}
             if not np.isfinite(row["loss"]):
@@ -222,11 +228,11 @@ class _Trainer:
         self.network.train()
         totals = torch.zeros(2, device=self.device)
         rows = self._draw_cells()[: self.steps * self.batch_size]
-        for batch in rows.split(self.batch_size):
+        for pixels in self.source(ranks.share(batch.sort().values) for batch in rows.split(self.batch_size)):
             lr = learning_rate(config, self.step, self.steps)
             for group in self.optimizer.param_groups:
                 group["lr"] = lr
-            images = shrink(self.source(ranks.share(batch.sort().values)), config.input_px)
+            images = shrink(pixels, config.input_px)
             views = ranks.two_views(images, self.views, self.view_generator)
             self.optimizer.zero_grad()
             loss, top1 = gradcache.backward(

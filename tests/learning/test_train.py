@@ -196,7 +196,11 @@ def drawn_rows(config, store, monkeypatch, tmp_path):
     rows = []
 
     def source(images, device):
-        return lambda batch: (rows.extend(batch.tolist()), torch.from_numpy(images[batch.numpy()]))[1]
+        def read(batch):
+            rows.extend(batch.tolist())
+            return torch.from_numpy(images[batch.numpy()])
+
+        return lambda batches: map(read, batches)
 
     monkeypatch.setattr(sys.modules[train.__module__], "pixel_source", source)
     train(dataclasses.replace(config, epochs=1, folder=str(tmp_path / "run")), store)

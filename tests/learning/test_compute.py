@@ -1,0 +1,89 @@
+"""How pixels get to where they are computed: shrunk exactly, in order, and a batch ahead."""
+
+import threading
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import interpolate
+
+from cellclr_lib.learning.compute import ahead, freed_memory_kept, pixel_source, shrink
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16, torch.float32])
+@pytest.mark.parametrize("px", [48, 24, 12, 47, 31, 5, 1])
+def test_shrink_averages_equal_areas(dtype, px):
+    images = 255 * torch.rand(3, 2, 48, 48, generator=torch.Generator().manual_seed(0))
+    images = images.to(dtype)
+    scale = 1 if dtype.is_floating_point else torch.iinfo(dtype).max
+    before = images.clone()
+    expected = interpolate(images.to(torch.float64) / scale, size=(px, px), mode="area")
+    torch.testing.assert_close(shrink(images, px), expected.float())
+    assert torch.equal(images, before)
+
+
+def test_shrink_never_enlarges():
+    images = torch.rand(2, 1, 8, 8)
+    assert torch.equal(shrink(images, 16), images) and torch.equal(shrink(images, None), images)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_source_gives_the_rows_asked_for(tmp_path, dtype):
+    images = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, (10, 2, 4, 4), dtype=dtype)
+    np.save(tmp_path / "images.npy", images)
+    mapped = np.load(tmp_path / "images.npy", mmap_mode="r")
+    batches = [torch.tensor(rows) for rows in ([0, 3], [9], [3, 3, 1])]
+    found = list(pixel_source(mapped, torch.device("cpu"))(batches))
+    assert len(found) == 3
+    for rows, pixels in zip(batches, found, strict=True):
+        np.testing.assert_array_equal(pixels.numpy(), images[rows.numpy()])
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 7])
+def test_ahead_keeps_the_order(count):
+    assert list(ahead(lambda i: i * i, range(count))) == [i * i for i in range(count)]
+
+
+def test_ahead_works_one_ahead_and_in_another_thread():
+    begun = [threading.Event() for _ in range(4)]
+    workers = set()
+
+    def work(i):
+        workers.add(threading.current_thread())
+        begun[i].set()
+        return i
+
+    for i in ahead(work, range(4)):
+        if i < 3:
+            assert begun[i + 1].wait(10), "the next piece is begun before this one is used up"
+        if i < 2:
+            assert not begun[i + 2].wait(0.05), "but not the one after"
+    assert len(workers) == 1 and threading.current_thread() not in workers
+
+
+def test_ahead_raises_when_the_piece_is_due():
+    def work(i):
+        if i == 2:
+            raise KeyError(i)
+        return i
+
+    pieces = ahead(work, range(5))
+    assert [next(pieces), next(pieces)] == [0, 1]
+    with pytest.raises(KeyError):
+        next(pieces)
+    assert list(pieces) == []
+
+
+def test_ahead_leaves_no_thread_behind():
+    threads = threading.active_count()
+    pieces = ahead(lambda i: i, range(5))
+    assert next(pieces) == 0 and threading.active_count() == threads + 1
+    pieces.close()
+    assert threading.active_count() == threads
+
+
+def test_keeping_memory_nests_and_lets_errors_through():
+    with freed_memory_kept(), freed_memory_kept():
+        torch.zeros(1000)
+    with pytest.raises(KeyError), freed_memory_kept():
+        raise KeyError
