@@ -250,7 +250,7 @@ class _Trainer:
         return {"loss": loss, "top1": top1, "lr": lr}
 
     def _pixels(self, rows):
-        """For each batch of `rows` the crops of this rank's cells and of their partners; one list if these are one."""
+        """Batch by batch, the crops of this rank's cells, and those of their partners if they are others."""
         batches = [batch.sort().values for batch in rows.split(self.batch_size)]
         if self.config.pairs == "cell":
             return ([pixels] for pixels in self.source(ranks.share(batch) for batch in batches))
