@@ -35,6 +35,7 @@ from cellclr_lib.learning.compute import (
     shrunk_px,
 )
 from cellclr_lib.learning.embed import embed_images
+from cellclr_lib.learning.loss import LOWEST
 from cellclr_lib.learning.model import ProjectionHead, build_encoder
 from cellclr_lib.learning.optimizer import build_optimizer, learning_rate
 from cellclr_lib.learning.pairs import Partners
@@ -90,8 +91,8 @@ class TrainConfig:
             value = getattr(self, name)
             if value is not None and not value >= low:
                 raise ValueError(f"{name} is {value}; expected {low} or more")
-        if not self.temperature > 0:
-            raise ValueError(f"temperature is {self.temperature}; expected a positive number")
+        if not self.temperature >= (lowest := LOWEST[torch.float64]):
+            raise ValueError(f"temperature is {self.temperature}; expected at least {lowest}")
         for name, kind in get_type_hints(type(self)).items():
             value, choices = getattr(self, name), get_args(kind)
             if get_origin(kind) is Literal and value not in choices:
