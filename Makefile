@@ -7,7 +7,7 @@ READY := .venv/.ready-$(shell cat pyproject.toml constraints.txt | sha256sum | c
 # Say at the end what was made, where, and how long it took.
 SAY = $(PY) -c 'import sys, time; m = (time.time() - float(sys.argv[1])) / 60; print(f"\n{sys.argv[2]} ({m:.1f} min)")' $$start
 
-.PHONY: book test pages papermill sweep bench lab serve setup clean
+.PHONY: book test slow pages papermill sweep bench lab serve setup clean
 setup: $(READY)
 
 $(READY):
@@ -24,7 +24,10 @@ book: $(READY)
 	$(SAY) "made the book: open _build/html/index.html, or \`make serve\`"
 
 test: $(READY)
-	@start=$$(date +%s); $(PY) -m pytest -m "not pages" && $(SAY) "tested the library, the sweep and a smoke book"
+	@start=$$(date +%s); $(PY) -m pytest -m "not pages and not slow" && $(SAY) "tested the library and a smoke book"
+
+slow: $(READY)
+	@start=$$(date +%s); $(PY) -m pytest -m slow && $(SAY) "tested sweeps, kills, clusters, ranks, JupyterLab"
 
 pages: $(READY)
 	@start=$$(date +%s); $(PY) -m pytest -m pages tests && $(SAY) "opened every page of _build/html in a browser"
@@ -36,7 +39,8 @@ sweep: $(READY)
 	$(PY) tuning/sweep.py
 
 bench: $(READY)
-	@start=$$(date +%s); $(PY) benchmarks/headline.py && $(SAY) "measured: book/results/headline.csv, and the table in README.md"
+	@$(PY) -m pip install --quiet -c constraints.txt -e ".[bench]"
+	@start=$$(date +%s); $(PY) benchmarks/compare.py && $(SAY) "measured: benchmarks/results, and the tables of benchmarks/README.md"
 
 lab: $(READY)
 	JUPYTER_CONFIG_PATH=$(CURDIR)/book/_lab $(PY) -m jupyterlab --notebook-dir=book

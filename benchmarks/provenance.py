@@ -5,12 +5,13 @@ import os
 import platform
 import subprocess
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from cellclr_lib.config import to_dict
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+SHOWN = (":!*/results/*", ":!README.md", ":!benchmarks/*.md")  # what a measurement itself may change
 PACKAGES = ("cellclr", "numpy", "pandas", "scikit-image", "scikit-learn", "torch", "torchvision")
 
 
@@ -21,18 +22,29 @@ def provenance(**more):
     -------
     dict
         ``date commit changed python versions processor cores``, then `more`. ``changed`` is true if the
-        working tree differed from the commit.
+        working tree differed from the commit, results and the documents that show them aside.
     """
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": _git("rev-parse", "HEAD"),
-        "changed": bool(_git("status", "--porcelain", "--untracked-files=no")),
+        "changed": bool(_git("status", "--porcelain", "--untracked-files=no", "--", ".", *SHOWN)),
         "python": platform.python_version(),
-        "versions": {name: version(name) for name in PACKAGES},
+        "versions": versions(PACKAGES),
         "processor": _processor(),
         "cores": os.cpu_count(),
         **more,
     }
+
+
+def versions(packages):
+    """{name: version} of those that are installed."""
+    found = {}
+    for name in packages:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
 
 
 def write(path, **more):

@@ -1,4 +1,4 @@
-"""The way from a screen to a score as five commands, one per stage; each is a door to one library function.
+"""The way from a screen to a score, one command per stage; each is a door to one library function.
 
 Settings come from a YAML file (``--config``), single ones from ``--set name=value``; both name the fields of the
 stage's dataclass. Exit status: 0 done, 1 something is wrong with the input (said in one line), 2 wrong usage,
@@ -35,7 +35,7 @@ def main(arguments=None):
     start = time.time()
     try:
         made = options.run(options)
-    except (FileNotFoundError, FileExistsError, ValueError, NotADirectoryError, PermissionError) as error:
+    except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -55,6 +55,15 @@ def parser():
     command.add_argument("--size", choices=["default", "smoke", "full_size"], default="default", help="how large")
     command.add_argument("--jobs", type=int, help="worker processes (default: one per processor)")
     _settings(command, "SimulationConfig")
+
+    command = _command(commands, "download", _download, "fetch the real screen: its tables, then plates")
+    command.add_argument("screen", type=Path, help="folder to write")
+    which = command.add_mutually_exclusive_group()
+    which.add_argument("--plates", nargs="+", help="these plates (default: none, only the tables)")
+    which.add_argument("--moa-only", action="store_true", help="all plates with annotated wells")
+    which.add_argument("--all", action="store_true", help="all 55 plates")
+    command.add_argument("--mirror", help="address of a folder with the same files (default: the publisher's)")
+    command.add_argument("--keep", action="store_true", help="keep the archives after unpacking")
 
     command = _command(commands, "crop", _crop, "cut the cells of a screen into a store")
     command.add_argument("screen", type=Path, help="folder of a screen in BBBC021's layout")
@@ -80,6 +89,12 @@ def parser():
     command.add_argument("--protocol", choices=["strict", "published"], default="strict", help="default: strict")
     command.add_argument("--out", type=Path, help="also write the table as CSV")
     command.add_argument("--profiles", type=Path, help="also write well profiles (Parquet, Metadata_* columns)")
+
+    command = _command(commands, "reproduce", _reproduce, "go the whole way: screen, crops, training, scores")
+    command.add_argument("--config", type=Path, help="YAML file with fields of Reproduction")
+    command.add_argument("--screen", type=Path, default=Path("BBBC021"), help="its folder (default: BBBC021)")
+    command.add_argument("--out", type=Path, default=Path("reproduction"), help="default: reproduction")
+    command.add_argument("--dry-run", action="store_true", help="only say what it would cost")
     return top
 
 
@@ -124,6 +139,40 @@ def _simulate(options):
 
     base = SimulationConfig() if options.size == "default" else getattr(SimulationConfig, options.size)()
     return f"simulated: {Screen(simulate(_configured(base, options), options.screen, jobs=options.jobs))}"
+
+
+def _download(options):
+    from cellclr_lib.data import archives
+
+    base = options.mirror or archives.BBBC021
+    screen = archives.download_tables(options.screen, base)
+    known = list(screen.fields["plate"].unique())
+    plates = known if options.all else archives.annotated_plates(screen) if options.moa_only else options.plates
+    if unknown := sorted(set(plates or []) - set(known)):
+        raise ValueError(f"BBBC021 has no plate {', '.join(unknown)}; there are {', '.join(known)}")
+    if not plates:
+        return f"fetched: the tables of {screen}; plates come with --plates, --moa-only or --all"
+    fetched = archives.download_plates(options.screen, plates, base, options.keep)
+    return f"fetched: {len(fetched)} plates, {len(plates) - len(fetched)} were there: {screen}"
+
+
+def _reproduce(options):
+    from cellclr_lib.estimate import estimate
+    from cellclr_lib.profiles import published_scores
+    from cellclr_lib.reproduce import Reproduction, reproduce
+
+    config = configuration.load_yaml(Reproduction, options.config) if options.config else Reproduction()
+    if options.dry_run:
+        cost = estimate(config, options.screen)
+        print(cost.to_string(index=False, float_format="{:.2f}".format))
+        return f"estimated: {cost['disk_gb'].sum():.1f} GB, {cost['hours'].sum():.1f} hours"
+    table = reproduce(config, options.screen, options.out, say=lambda text: print(text, flush=True))
+    shares = [name for name in table if table[name].dtype == float]
+    shown = table.assign(**{name: 100 * table[name] for name in shares})
+    print(shown.iloc[:, :9].to_string(index=False, float_format="{:.1f}".format))
+    print("\npublished, on all annotated wells of the real screen:")
+    print(published_scores().to_string(index=False, na_rep=""))
+    return f"scored: {options.out / 'scores.csv'}"
 
 
 def _crop(options):

@@ -103,6 +103,14 @@ def test_help_and_usage():
     assert stop.value.code == 2
 
 
-def test_importing_the_library_imports_no_torch():
-    code = "import cellclr_lib, cellclr_lib.learning, cellclr_lib.profiles, sys; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+@pytest.mark.parametrize(
+    ("modules", "unwanted"),
+    [
+        ("cellclr_lib, cellclr_lib.learning, cellclr_lib.cli", "torch pandas scipy skimage"),
+        ("cellclr_lib.data, cellclr_lib.profiles", "torch torchvision sklearn plotly"),
+    ],
+)
+def test_nothing_slow_is_imported_before_it_is_needed(modules, unwanted):
+    code = f"import {modules}, sys; print(*sys.modules)"
+    loaded = subprocess.check_output([sys.executable, "-c", code], text=True).split()
+    assert "cellclr_lib" in loaded and not set(unwanted.split()) & set(loaded)

@@ -13,7 +13,7 @@ QUERIES = {"nsc": 103, "nscb": 92}
 
 @pytest.fixture(scope="module")
 def published(repository):
-    return pd.read_csv(repository / "book" / "results" / "published.csv", dtype={"nsc": str, "nscb": str})
+    return pd.read_csv(repository / "cellclr_lib" / "profiles" / "published.csv", dtype={"nsc": str, "nscb": str})
 
 
 def test_columns_and_no_empty_cell_but_those_of_scores(published):

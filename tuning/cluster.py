@@ -4,7 +4,6 @@ Ray would wait for ever for a GPU that no node has; here that is an error, at on
 """
 
 import logging
-import os
 import socket
 from dataclasses import dataclass
 
@@ -26,20 +25,22 @@ class Node:
 def connect(address=None, cpus=None):
     """Start Ray on this machine, or join the cluster at `address` ("auto": the one that runs on this machine).
 
-    Without an address, a Ray that happens to run here is left alone. Tokens guard a cluster unless `RAY_AUTH_MODE`
-    says otherwise; a Ray started here, for one sweep, has none. It may be told to use `cpus` processors.
+    Without an address, a Ray that happens to run here is left alone; the one started for this sweep may be told to
+    use `cpus` processors. That a cluster asks for a token, the environment must say (`RAY_AUTH_MODE`): Ray reads
+    it when it is imported, so it cannot be set here.
 
     Raises
     ------
     ConnectionError
         If there is no cluster at `address`, or Ray does not start.
     """
-    os.environ.setdefault("RAY_AUTH_MODE", "token" if address else "disabled")
     if address:
         _check_reachable(address)
-        _attempt(f"join the cluster at {address}", address)
+        hint = "if it asks for a token: export RAY_AUTH_MODE=token"
+        _attempt(f"join the cluster at {address}", hint, address)
     else:
-        _attempt("start on this machine", "local", ATTEMPTS, include_dashboard=False, num_cpus=cpus)
+        hint = "on a busy machine, try again"
+        _attempt("start on this machine", hint, "local", ATTEMPTS, include_dashboard=False, num_cpus=cpus)
     for name in ("ray.tune", "ray.train"):  # what a user must know, the sweep says itself
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
@@ -55,7 +56,7 @@ def _check_reachable(address):
         raise ConnectionError(f"no Ray cluster at {address} ({error}); --address takes host:port") from error
 
 
-def _attempt(what, address, times=1, **options):
+def _attempt(what, hint, address, times=1, **options):
     """`ray.init`, several times if need be."""
     for left in reversed(range(times)):
         try:
@@ -64,9 +65,7 @@ def _attempt(what, address, times=1, **options):
         except Exception as error:  # a bare Exception if its processes are late
             ray.shutdown()
             if not left:
-                raise ConnectionError(
-                    f"Ray could not {what}: {last_line(error)} (on a busy machine, try again)"
-                ) from error
+                raise ConnectionError(f"Ray could not {what}: {last_line(error)} ({hint})") from error
 
 
 def nodes():

@@ -115,9 +115,11 @@ def tuner(plan, folder, runs):
         from ray.tune.search.optuna import OptunaSearch
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-    if tune.Tuner.can_restore(str(folder / "ray")):
-        return tune.Tuner.restore(str(folder / "ray"), work, resume_unfinished=True, resume_errored=True)
-    shutil.rmtree(runs, ignore_errors=True)  # begun, but killed before Ray knew of its trials
+    state = folder / "ray"
+    if any(state.glob("experiment_state-*.json")):  # `Tuner.can_restore` does not look for it
+        return tune.Tuner.restore(str(state), work, resume_unfinished=True, resume_errored=True)
+    for begun in (runs, state):  # killed before Ray knew of its trials
+        shutil.rmtree(begun, ignore_errors=True)
     if plan.trials is None:
         space = {name: domain(values) for name, values in plan.space.items()} | {"seed": tune.choice(plan.seeds)}
         search, limit = OptunaSearch(seed=plan.seeds[0]), plan.max_concurrent

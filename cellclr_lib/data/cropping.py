@@ -15,7 +15,7 @@ from typing import Literal
 import joblib
 import numpy as np
 import pandas as pd
-from skimage.measure import regionprops_table
+from skimage.measure import regionprops
 from tqdm import tqdm
 
 from cellclr_lib import config as configuration
@@ -136,11 +136,12 @@ def crop_cells(field, config):
     rejected : pandas.DataFrame
         ``x_px y_px nucleus_area_px reason``; reason is "border", "too small", "too large" or "ragged".
     """
-    properties = ("centroid", "area", "solidity")
-    found = pd.DataFrame(regionprops_table(segment_nuclei(field[0]), properties=properties))
-    objects = pd.DataFrame(
-        {"x_px": found["centroid-1"], "y_px": found["centroid-0"], "nucleus_area_px": found["area"]}
-    )
+    nuclei = regionprops(segment_nuclei(field[0]))
+    places = [(*nucleus.centroid[::-1], nucleus.area) for nucleus in nuclei]
+    objects = pd.DataFrame(places, columns=["x_px", "y_px", "nucleus_area_px"], dtype=float)
+    # An object fills at most as much of its bounding box as of its convex hull, which takes far longer to find.
+    limit = config.min_solidity
+    ragged = np.array([nucleus.extent < limit and nucleus.solidity < limit for nucleus in nuclei], dtype=bool)
     size = config.crop_px
     top = objects["y_px"].round().astype(int) - size // 2
     left = objects["x_px"].round().astype(int) - size // 2
@@ -149,7 +150,7 @@ def crop_cells(field, config):
         [
             objects["nucleus_area_px"] < config.min_area_px,
             objects["nucleus_area_px"] > config.max_area_px,
-            found["solidity"] < config.min_solidity,
+            ragged,
             (top < 0) | (left < 0) | (top + size > height) | (left + size > width),
         ],
         ["too small", "too large", "ragged", "border"],

@@ -21,7 +21,7 @@ PUBLISHED = {
 TIMEOUT_S = 20  # without an answer for so long the network counts as absent
 
 
-def fetch(name, folder, places=()):
+def fetch(name, folder, places=(), base=None):
     """Path of a published file: found in one of `places`, else in `folder`, else downloaded into `folder`.
 
     Parameters
@@ -32,6 +32,8 @@ def fetch(name, folder, places=()):
         Where downloads are kept; made if need be.
     places : sequence of path-like
         Folders to look into first.
+    base : str, optional
+        Address of the folder that holds the file, in place of the published one.
 
     Returns
     -------
@@ -48,6 +50,7 @@ def fetch(name, folder, places=()):
     if name not in PUBLISHED:
         raise ValueError(f"no published file is called {name!r}: there are {', '.join(PUBLISHED)}")
     address, md5 = PUBLISHED[name]
+    address = f"{base.rstrip('/')}/" if base else address
     for place in places:
         path = Path(place) / name
         if path.is_file():

@@ -123,8 +123,8 @@ class ViewDraw:
         return ViewDraw(**{name: v if v is None else change(v) for name, v in values.items()})
 
 
-def two_views(images, config, generator):
-    """Two independent random views of every cell.
+def two_views(images, config, generator, partners=None):
+    """Two independent random views of every cell, or of every cell and its partner.
 
     Parameters
     ----------
@@ -134,6 +134,8 @@ def two_views(images, config, generator):
     config : ViewConfig
     generator : torch.Generator
         The only source of randomness; on the CPU or on the device of `images`.
+    partners : ndarray or Tensor, shape (N, C, H, W), optional
+        What the second views show; `images` if not given.
 
     Returns
     -------
@@ -149,10 +151,14 @@ def two_views(images, config, generator):
         If `generator` is not a `torch.Generator`.
     """
     images = _as_tensor(images)
+    partners = images if partners is None else _as_tensor(partners)
+    if partners.shape != images.shape:
+        shapes = tuple(partners.shape), tuple(images.shape)
+        raise ValueError("partners have shape {}, images {}; expected the same".format(*shapes))
     if not isinstance(generator, torch.Generator):
         raise TypeError(f"generator is a {type(generator).__name__}; expected a torch.Generator")
     draws = [draw_view(config, images.shape, generator).map(lambda t: t.to(images.device)) for _ in range(2)]
-    return tuple(apply_view(images, draw, config) for draw in draws)
+    return tuple(apply_view(shown, draw, config) for shown, draw in zip((images, partners), draws, strict=True))
 
 
 def to_float(images):

@@ -19,7 +19,18 @@ FINGERPRINT_CELLS = 64  # cells, evenly spaced over the store, by which its pixe
 # What a trained encoder depends on, besides its configuration and the store.
 CODE = [
     Path(__file__).with_name(f"{name}.py")
-    for name in ("augment", "warp", "compute", "model", "loss", "ranks", "gradcache", "optimizer", "train")
+    for name in (
+        "augment",
+        "warp",
+        "compute",
+        "model",
+        "loss",
+        "pairs",
+        "ranks",
+        "gradcache",
+        "optimizer",
+        "train",
+    )
 ]
 
 

@@ -28,14 +28,16 @@ def share(rows):
     return rows[index() * size : (index() + 1) * size]
 
 
-def two_views(images, config, generator):
+def two_views(images, config, generator, partners):
     """Two views of this rank's share of a batch, the same ones however many ranks share it; see `augment`."""
     if count() == 1:
-        return augment.two_views(images, config, generator)
+        return augment.two_views(images, config, generator, partners)
     whole = (count() * len(images), *images.shape[1:])
     draws = [augment.draw_view(config, whole, generator) for _ in range(2)]  # of all cells: a few numbers each
     mine = [draw.map(lambda t: share(t).to(images.device)) for draw in draws]
-    return tuple(augment.apply_view(images, draw, config) for draw in mine)
+    return tuple(
+        augment.apply_view(shown, draw, config) for shown, draw in zip((images, partners), mine, strict=True)
+    )
 
 
 def gather(z):

@@ -35,8 +35,10 @@ from cellclr_lib.learning.compute import (
     shrunk_px,
 )
 from cellclr_lib.learning.embed import embed_images
+from cellclr_lib.learning.loss import LOWEST
 from cellclr_lib.learning.model import ProjectionHead, build_encoder
 from cellclr_lib.learning.optimizer import build_optimizer, learning_rate
+from cellclr_lib.learning.pairs import Partners
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +64,7 @@ class TrainConfig:
     projection: int = 128  # P, length of z; 256 in the paper
     views: ViewConfig = field(default_factory=ViewConfig)  # the random changes, in px of the stored crop
     input_px: int | None = 48  # larger crops are averaged down to this side first; None: as stored
+    pairs: Literal["cell", "well", "treatment"] = "cell"  # what the two views show; see `learning.pairs`
     epochs: int = 10  # passes over the store
     batch_size: int = 256  # cells per step, each in two views
     chunk_cells: int | None = None  # cells in the network at a time (gradient caching); None: the batch
@@ -88,8 +91,8 @@ class TrainConfig:
             value = getattr(self, name)
             if value is not None and not value >= low:
                 raise ValueError(f"{name} is {value}; expected {low} or more")
-        if not self.temperature > 0:
-            raise ValueError(f"temperature is {self.temperature}; expected a positive number")
+        if not self.temperature >= (lowest := LOWEST[torch.float64]):
+            raise ValueError(f"temperature is {self.temperature}; expected at least {lowest}")
         for name, kind in get_type_hints(type(self)).items():
             value, choices = getattr(self, name), get_args(kind)
             if get_origin(kind) is Literal and value not in choices:
@@ -211,6 +214,7 @@ class _Trainer:
         self.optimizer = build_optimizer(config, self.network.parameters())
         self.views = config.views.at_scale(shrunk_px(crop_px, config.input_px) / crop_px)
         self.source = pixel_source(store.images, self.device)
+        self.partners = Partners(store.table, config.pairs)
         self.weights = _sampling_weights(store, config.control_weight)
         self.count, self.cells = count, min(config.cells_per_epoch or count, count)
         self.batch_size = min(config.batch_size, self.cells)
@@ -228,12 +232,12 @@ class _Trainer:
         self.network.train()
         totals = torch.zeros(2, device=self.device)
         rows = self._draw_cells()[: self.steps * self.batch_size]
-        for pixels in self.source(ranks.share(batch.sort().values) for batch in rows.split(self.batch_size)):
+        for pixels in self._pixels(rows):
             lr = learning_rate(config, self.step, self.steps)
             for group in self.optimizer.param_groups:
                 group["lr"] = lr
-            images = shrink(pixels, config.input_px)
-            views = ranks.two_views(images, self.views, self.view_generator)
+            images = [shrink(part, config.input_px) for part in pixels]
+            views = ranks.two_views(images[0], self.views, self.view_generator, images[-1])
             self.optimizer.zero_grad()
             loss, top1 = gradcache.backward(
                 self.network, *views, config.temperature, config.chunk_cells, self.bf16
@@ -245,6 +249,15 @@ class _Trainer:
             bar.update()
         loss, top1 = (totals / self.steps).tolist()
         return {"loss": loss, "top1": top1, "lr": lr}
+
+    def _pixels(self, rows):
+        """Batch by batch, the crops of this rank's cells, and those of their partners if they are others."""
+        batches = [batch.sort().values for batch in rows.split(self.batch_size)]
+        if self.config.pairs == "cell":
+            return ([pixels] for pixels in self.source(ranks.share(batch) for batch in batches))
+        both = ((batch, self.partners.draw(batch, self.order_generator)) for batch in batches)
+        pixels = iter(self.source(ranks.share(part) for pair in both for part in pair))
+        return zip(pixels, pixels, strict=True)
 
     def state(self, row):
         """What `on_epoch` is shown."""

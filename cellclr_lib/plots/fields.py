@@ -5,7 +5,7 @@ Explained in chapter 1, the screen.
 
 import numpy as np
 
-from .images import GAMMA, _canvas, _colour_key, _colours, _scale_bar, composite, data_uri, sheet
+from .images import GAMMA, canvas, channel_colours, colour_key, composite, data_uri, scale_bar, sheet
 from .style import GRID, NEUTRAL
 
 USUAL_LIMITS = (1.0, 99.7)  # percentiles shown as black and white in the other pictures of the book
@@ -72,11 +72,11 @@ def dose_series(images, table, compound, cells=5, seed=0, channels=("dna", "tubu
     for c, name in enumerate(channels):
         stain = pixels[:, c]
         pictures[name] = laid_out(_grey(stain, *np.percentile(stain, USUAL_LIMITS)))
-    figure = _canvas(pictures["merged"])
+    figure = canvas(pictures["merged"])
     for c, name in enumerate(columns):
         _title(figure, (c + 0.5) * size, strip, name, xanchor="center")
-    _scale_bar(figure, len(drawn) * size - 6, strip + cells * size - 6, 32)
-    _colour_key(figure, channels)
+    scale_bar(figure, len(drawn) * size - 6, strip + cells * size - 6, 32)
+    colour_key(figure, channels)
     menu = [
         {"label": name, "method": "relayout", "args": [{"images[0].source": data_uri(picture)}]}
         for name, picture in pictures.items()
@@ -114,16 +114,16 @@ def contrast(image, whites=WHITE_POINTS, black=1.0, channels=("dna", "tubulin", 
     names = [*channels, "merged"]
     rows = -(-len(names) // 2)
 
-    figure = _canvas(np.zeros((rows * height, 2 * width, 3), np.uint8))
+    figure = canvas(np.zeros((rows * height, 2 * width, 3), np.uint8))
     figure.layout.images[0].source = sources[start]
     for i, name in enumerate(names):
         left, top = (i % 2) * width, (i // 2) * height
         _title(figure, left + 6, top + 6, name, yanchor="top", font_color="white", bgcolor="rgba(0,0,0,0.6)")
-    _scale_bar(figure, left + width - GAP_PX - 10, top + height - GAP_PX - 10, 64)
+    scale_bar(figure, left + width - GAP_PX - 10, top + height - GAP_PX - 10, 64)
     _histograms(figure, image, channels)
 
     first_bar = len(figure.layout.shapes)
-    for c, colour in enumerate(_colours(channels)):
+    for c, colour in enumerate(channel_colours(channels)):
         level = 0.96 - 0.10 * c
         figure.add_shape(
             xref="x2",
@@ -178,11 +178,11 @@ def beside(images, titles, channels=("dna", "tubulin", "actin")):
         left = i * (width + GAP_PX)
         picture[STRIP_PX:, left : left + width, :3] = colour
         picture[STRIP_PX:, left : left + width, 3] = 255
-    figure = _canvas(picture)
+    figure = canvas(picture)
     for i, title in enumerate(titles):
         _title(figure, i * (width + GAP_PX), STRIP_PX, title)
-    _scale_bar(figure, picture.shape[1] - 10, picture.shape[0] - 10, 64)
-    _colour_key(figure, channels)
+    scale_bar(figure, picture.shape[1] - 10, picture.shape[0] - 10, 64)
+    colour_key(figure, channels)
     return figure
 
 
@@ -209,7 +209,7 @@ def _log(values):
 def _histograms(figure, image, channels):
     """Distribution of the raw values of each stain on axes of its own, below the picture of `figure`."""
     edges = np.linspace(_log(image.min()), _log(image.max()), 100)
-    for name, stain, colour in zip(channels, image, _colours(channels), strict=True):
+    for name, stain, colour in zip(channels, image, channel_colours(channels), strict=True):
         figure.add_scatter(
             x=edges[:-1],
             y=np.histogram(_log(stain), edges)[0] / stain.size,

@@ -15,7 +15,8 @@ GAMMA = 0.7  # lifts dim structures; the same for every cell of a figure
 _FALLBACK = ((70, 110, 255), (60, 230, 90), (255, 50, 200), (255, 200, 60), (180, 180, 180))
 
 
-def _colours(channels):
+def channel_colours(channels):
+    """Colour (red, green, blue; 0 to 255) of each channel, by its name if that is known, else by its place."""
     return [CHANNEL_COLOURS.get(name, _FALLBACK[i % len(_FALLBACK)]) for i, name in enumerate(channels)]
 
 
@@ -39,7 +40,7 @@ def composite(images, channels=("dna", "tubulin", "actin"), percentiles=(1.0, 99
     if stack.ndim != 4 or stack.shape[1] != len(channels):
         raise ValueError(f"images have shape {images.shape}, expected (N, {len(channels)}, H, W)")
     merged = np.zeros((len(stack), *stack.shape[2:], 3), np.float32)
-    for c, colour in enumerate(_colours(channels)):
+    for c, colour in enumerate(channel_colours(channels)):
         low, high = np.percentile(stack[:, c], percentiles)
         shown = np.clip((stack[:, c].astype(np.float32) - low) / max(high - low, 1.0), 0, 1)
         merged += shown[..., None] ** GAMMA * np.asarray(colour, np.float32)
@@ -64,18 +65,18 @@ def sheet(pictures, columns):
     return tiles.reshape(rows * height, columns * width, 3)
 
 
-def _colour_key(figure, channels):
+def colour_key(figure, channels):
     """Channel names in their colours, above the picture."""
     key = "  ".join(
         f'<span style="color:rgb{colour}">■</span> {name}'
-        for name, colour in zip(channels, _colours(channels), strict=True)
+        for name, colour in zip(channels, channel_colours(channels), strict=True)
     )
     figure.add_annotation(
         text=key, xref="paper", yref="paper", x=0, y=1, xanchor="left", yanchor="bottom", showarrow=False
     )
 
 
-def _scale_bar(figure, x, y, length_px, shrink=1):
+def scale_bar(figure, x, y, length_px, shrink=1):
     """White bar from (x, y) leftwards with its length above it, in pixels of the field."""
     label = f"{length_px * shrink} px"
     figure.add_shape(type="line", x0=x - length_px, x1=x, y0=y, y1=y, line={"color": "white", "width": 3})
@@ -91,7 +92,7 @@ def _scale_bar(figure, x, y, length_px, shrink=1):
     )
 
 
-def _canvas(picture):
+def canvas(picture):
     """Figure that shows `picture` pixel for pixel with hidden axes, in proportion at every width."""
     height, width = picture.shape[:2]
     figure = go.Figure(go.Scatter(x=[], y=[], showlegend=False, hoverinfo="skip"))  # axes need a trace
@@ -154,7 +155,7 @@ def montage(images, labels, columns=6, blocks=2, seed=0, channels=("dna", "tubul
             picture[top : top + size, left + j * size : left + (j + 1) * size, :3] = colour[position[cell]]
             picture[top : top + size, left + j * size : left + (j + 1) * size, 3] = 255
 
-    figure = _canvas(picture)
+    figure = canvas(picture)
     for name, (left, top) in zip(names, places, strict=True):
         figure.add_annotation(
             x=left,
@@ -166,8 +167,8 @@ def montage(images, labels, columns=6, blocks=2, seed=0, channels=("dna", "tubul
             font={"size": 12},
         )
     left, top = places[-1]
-    _scale_bar(figure, left + len(chosen[-1]) * size - 6, top + size - 6, 32)
-    _colour_key(figure, channels)
+    scale_bar(figure, left + len(chosen[-1]) * size - 6, top + size - 6, 32)
+    colour_key(figure, channels)
     return figure
 
 
@@ -193,7 +194,7 @@ def pairs(left, right, titles, channels=("dna", "tubulin", "actin")):
         top = row * (height + strip) + strip
         picture[top : top + height, :, :3] = sheet(colour[row * n : (row + 1) * n], n)
         picture[top : top + height, :, 3] = 255
-    figure = _canvas(picture)
+    figure = canvas(picture)
     for row, title in enumerate(titles):
         figure.add_annotation(
             x=0,
@@ -204,8 +205,8 @@ def pairs(left, right, titles, channels=("dna", "tubulin", "actin")):
             yanchor="bottom",
             font={"size": 12},
         )
-    _scale_bar(figure, n * width - 6, picture.shape[0] - 6, 32)
-    _colour_key(figure, channels)
+    scale_bar(figure, n * width - 6, picture.shape[0] - 6, 32)
+    colour_key(figure, channels)
     return figure
 
 
@@ -241,7 +242,7 @@ def field(
         alone = np.zeros_like(small)
         alone[c] = small[c]
         pictures[name] = composite(alone, channels)
-    figure = _canvas(pictures["merged"])
+    figure = canvas(pictures["merged"])
     sources = [data_uri(picture, quality=80) for picture in pictures.values()]
 
     if kept is not None and len(kept):
@@ -297,6 +298,6 @@ def field(
         ],
     )
     height, width = pictures["merged"].shape[:2]
-    _scale_bar(figure, width - 10, height - 10, 64 // shrink, shrink)
-    _colour_key(figure, channels)
+    scale_bar(figure, width - 10, height - 10, 64 // shrink, shrink)
+    colour_key(figure, channels)
     return figure

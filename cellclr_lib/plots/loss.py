@@ -4,7 +4,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from .images import _canvas, _colour_key, _scale_bar, composite, sheet
+from .images import canvas, colour_key, composite, scale_bar, sheet
 from .style import ACCENTS, GRID, NEUTRAL, bare, moa_colour
 
 MARKED = "#ffc33b"  # frames, as in the pictures of fields
@@ -175,7 +175,7 @@ def hardest_negatives(images, captions, moas, marked, hover=None, channels=("dna
             picture[top : top + height, left : left + part.shape[1], 3] = 255
         corners[r, :, 0] = np.arange(columns) * width + gap * (np.arange(columns) > 0)
         corners[r, :, 1] = top
-    figure = _canvas(picture)
+    figure = canvas(picture)
     for r, k in np.ndindex(rows, columns):
         left, top = corners[r, k].tolist()
         figure.add_annotation(
@@ -199,8 +199,8 @@ def hardest_negatives(images, captions, moas, marked, hover=None, channels=("dna
             text=[text for row in hover for text in row],
             hovertemplate="%{text}<extra></extra>",
         )
-    _scale_bar(figure, picture.shape[1] - 8, picture.shape[0] - 8, 32)
-    _colour_key(figure, channels)
+    scale_bar(figure, picture.shape[1] - 8, picture.shape[0] - 8, 32)
+    colour_key(figure, channels)
     return figure
 
 

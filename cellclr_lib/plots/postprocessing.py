@@ -8,7 +8,7 @@ from scipy.cluster.hierarchy import leaves_list, linkage
 
 from .scores import METHOD_NAMES, METRICS, POST_NAMES, over_seeds
 from .style import ACCENTS, MOA_SYMBOLS, NEUTRAL, bare
-from .training import _natural
+from .training import natural_order
 
 _DIVERGING = [[0, ACCENTS[1]], [0.5, "rgba(128,128,128,0.06)"], [1, ACCENTS[0]]]  # nothing is see-through
 
@@ -132,7 +132,7 @@ def control_maps(maps, weeks, hover):
     figure = make_subplots(
         rows, 2, subplot_titles=list(maps), horizontal_spacing=0.06, vertical_spacing=0.2 / rows
     )
-    names = sorted(set(weeks), key=_natural)
+    names = sorted(set(weeks), key=natural_order)
     symbols = list(MOA_SYMBOLS.values())
     colours = sample_colorscale("Plasma", np.linspace(0.18, 0.97, len(names)))
     for i, name in enumerate(names):

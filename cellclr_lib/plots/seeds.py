@@ -94,6 +94,7 @@ def _by_temperature(trials):
     colours, marks = _trials.looks(trials)
     middle = (trials["temperature"].nunique() - 1) / 2
     for i, (temperature, group) in enumerate(trials.groupby("temperature")):
+        group = group.sort_values("batch_size")  # the legend shows the first marker
         aside = 1.05 ** (i - middle)  # side by side, so that no point hides another
         yield (
             temperature,

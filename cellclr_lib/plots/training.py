@@ -113,7 +113,7 @@ def embedding_map(
     way_of_trace = []
     for way in ways:
         values = table[way].astype(str).to_numpy()
-        names = sorted(set(values), key=_natural)
+        names = sorted(set(values), key=natural_order)
         for i, name in enumerate(names):
             rows = np.flatnonzero(values == name)
             text = [" ".join(str(v) for v in row) for row in table.iloc[rows][about].to_numpy()]
@@ -168,7 +168,7 @@ def embedding_map(
     return figure
 
 
-def _natural(name):
+def natural_order(name):
     """Sort key that puts DMSO first and Week10 after Week9."""
     digits = "".join(ch for ch in name if ch.isdigit())
     return (name != "DMSO", "".join(ch for ch in name if not ch.isdigit()), int(digits) if digits else -1)

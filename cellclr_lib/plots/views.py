@@ -3,7 +3,7 @@
 import numpy as np
 import plotly.graph_objects as go
 
-from .images import _canvas, _colour_key, _scale_bar, composite, sheet
+from .images import canvas, colour_key, composite, scale_bar, sheet
 from .scores import POST_NAMES
 from .style import ACCENTS, NEUTRAL, bare
 
@@ -50,21 +50,21 @@ def view_grid(pictures, rows, groups, channels=("dna", "tubulin", "actin"), scal
     colour = composite(pictures.reshape(-1, *pictures.shape[3:]), channels)
     colour = colour.reshape(n_rows, n_groups, columns, height, width, 3)
     row_px, group_px = height + STRIP_PX, columns * width + GAP_PX
-    canvas = np.zeros((STRIP_PX + n_rows * row_px, n_groups * group_px - GAP_PX, 4), np.uint8)
+    picture = np.zeros((STRIP_PX + n_rows * row_px, n_groups * group_px - GAP_PX, 4), np.uint8)
     for r in range(n_rows):
         for g in range(n_groups):
             top, left = STRIP_PX + r * row_px + STRIP_PX, g * group_px
-            tile = canvas[top : top + height, left : left + columns * width]
+            tile = picture[top : top + height, left : left + columns * width]
             tile[..., :3], tile[..., 3] = sheet(colour[r, g], columns), 255
-    figure = _canvas(canvas)
+    figure = canvas(picture)
     titles = [(g * group_px, STRIP_PX, f"<b>{name}</b>") for g, name in enumerate(groups)]
     titles += [(0, STRIP_PX + r * row_px + STRIP_PX, name) for r, name in enumerate(rows)]
     for x, y, text in titles:
         figure.add_annotation(
             x=x, y=y, text=text, showarrow=False, xanchor="left", yanchor="bottom", font={"size": 12}
         )
-    _scale_bar(figure, canvas.shape[1] - 30, canvas.shape[0] - 8, scale_px)  # its label fits on a phone, too
-    _colour_key(figure, channels)
+    scale_bar(figure, picture.shape[1] - 30, picture.shape[0] - 8, scale_px)  # its label fits on a phone, too
+    colour_key(figure, channels)
     return figure
 
 

@@ -12,7 +12,7 @@ from cellclr_lib.profiles.metrics import (
     replicate_retrieval,
 )
 from cellclr_lib.profiles.postprocess import TVN, Coral, CoralCentred, Standardizer, TVNCentred, Whitener
-from cellclr_lib.profiles.report import report
+from cellclr_lib.profiles.report import published_scores, report
 from cellclr_lib.profiles.uncertainty import drop_interval, interval, permutation_null
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "nsc",
     "nscb",
     "permutation_null",
+    "published_scores",
     "read_profiles",
     "replicate_retrieval",
     "report",

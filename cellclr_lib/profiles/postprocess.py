@@ -166,6 +166,8 @@ class TVN(_Transform):
     def fit(self, meta, feats):
         """Fit the whitener on DMSO and CORAL on the whitened DMSO."""
         self.whitener_ = Whitener(self.lam).fit(meta, feats)
+        controls = is_control(meta)
+        meta, feats = meta[controls], np.asarray(feats)[controls]  # nothing else need be whitened here
         self.coral_ = self._coral(self.lam).fit(meta, self.whitener_.transform(meta, feats))
         return self
 

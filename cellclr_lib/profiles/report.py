@@ -1,5 +1,7 @@
 """From the features of cells to the table that is reported: NSC, NSCB and drop under each post-processing."""
 
+from pathlib import Path
+
 import pandas as pd
 
 from cellclr_lib.profiles.aggregate import treatments, wells
@@ -80,3 +82,16 @@ def report(meta, feats, protocol="strict", posts=tuple(POSTS), draws=10_000, nul
         low, high = drop_interval(*scores.values(), draws=draws, seed=seed)
         rows.append(row | {"drop": drop(*scores.values()), "drop_low": low, "drop_high": high})
     return pd.DataFrame(rows)
+
+
+def published_scores():
+    """Scores that others have published for BBBC021, to be read beside a `report`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``method year supervision post nsc nsc_status nscb nscb_status source``: scores in percent, NaN where none
+        is confirmed; status "read" in a primary source, "inferred" from statements in it, or "unconfirmed";
+        ``source`` is an entry of the book's bibliography. Explained in chapter 9, *the real screen*.
+    """
+    return pd.read_csv(Path(__file__).with_name("published.csv"))

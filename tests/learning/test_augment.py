@@ -314,3 +314,11 @@ def test_configurations_that_do_not_suit_the_images():
         two_views(torch.rand(2, 1, 20, 20), dataclasses.replace(NONE, channel_drop_p=0.5), generator())
     with pytest.raises(TypeError, match="torch.Generator"):
         two_views(torch.rand(2, 3, 20, 20), ViewConfig(), np.random.default_rng(0))
+
+
+def test_the_second_view_may_show_a_partner():
+    images, partners = torch.rand(2, 6, 2, 20, 20).unbind(0)
+    one, other = two_views(images, ViewConfig.none(), torch.Generator(), partners)
+    assert torch.equal(one, images) and torch.equal(other, partners)
+    with pytest.raises(ValueError, match="partners have shape"):
+        two_views(images, ViewConfig.none(), torch.Generator(), partners[:3])

@@ -1,10 +1,14 @@
 """NT-Xent against a slow hand loop, closed values and its symmetries."""
 
 import math
+import weakref
 
 import pytest
 import torch
+from torch.nn.functional import cross_entropy, normalize
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from cellclr_lib.learning import loss as module
 from cellclr_lib.learning import nt_xent
 
 
@@ -24,6 +28,28 @@ def by_hand(z1, z2, temperature):
         losses.append(total - others[partner])
         hits += max(others, key=others.get) == partner
     return sum(losses) / len(losses), hits / len(views)
+
+
+def by_autograd(z1, z2, temperature):
+    """Loss and gradients from the whole matrix of similarities, in double precision."""
+    z1, z2 = (z.detach().double().requires_grad_() for z in (z1, z2))
+    z = normalize(torch.cat([z1, z2]), dim=1)
+    logits = (z @ z.T / temperature).fill_diagonal_(-torch.inf)
+    loss = cross_entropy(logits, torch.arange(len(z)).roll(len(z1)))
+    return loss.detach(), *torch.autograd.grad(loss, (z1, z2))
+
+
+def by_library(z1, z2, temperature):
+    z1, z2 = (z.detach().requires_grad_() for z in (z1, z2))
+    loss, top1 = nt_xent(z1, z2, temperature)
+    assert loss.requires_grad and not top1.requires_grad
+    return loss.detach(), *torch.autograd.grad(loss, (z1, z2))
+
+
+def assert_close(ours, expected, tolerance):
+    for tensor, value in zip(ours, expected, strict=True):
+        scale = value.abs().max().clamp_min(1)
+        torch.testing.assert_close(tensor.double() / scale, value / scale, rtol=0, atol=tolerance)
 
 
 def pairs(n, d, seed=0, dtype=torch.float32):
@@ -72,9 +98,87 @@ def test_wrong_pairs_cost_more():
     assert nt_xent(z1, z2, 0.1)[0] < nt_xent(z1, z2.roll(1, 0), 0.1)[0]
 
 
-def test_gradients_in_double():
+@pytest.mark.parametrize("held", [0, 100])
+@pytest.mark.parametrize("rows", [1, 3, 8, 100])
+def test_gradients_in_double(monkeypatch, rows, held):
+    monkeypatch.setattr(module, "STRIP_ROWS", rows)
+    monkeypatch.setattr(module, "HELD_VIEWS", held)
     z1, z2 = (z.requires_grad_() for z in pairs(4, 3, dtype=torch.float64))
     assert torch.autograd.gradcheck(lambda a, b: nt_xent(a, b, 0.3)[0], (z1, z2))
+
+
+@pytest.mark.parametrize("n", [1, 2, 100, 128, 300])
+@pytest.mark.parametrize("temperature", [0.003, 0.01, 0.0249, 0.025, 0.1, 100.0])
+def test_equals_the_whole_matrix(n, temperature):
+    z1, z2 = pairs(n, 16, seed=n)
+    expected = by_autograd(z1, z2, temperature)
+    assert_close(by_library(z1.double(), z2.double(), temperature), expected, 1e-12)
+    assert_close(by_library(z1, z2, temperature), expected, 1e-5)
+
+
+@pytest.mark.parametrize("held", [0, 1000])
+@pytest.mark.parametrize("rows", [1, 7, 64, 1000])
+def test_strips_change_nothing(monkeypatch, rows, held):
+    z1, z2 = pairs(33, 8, dtype=torch.float64)
+    expected, top1 = by_library(z1, z2, 0.1), nt_xent(z1, z2, 0.1)[1]
+    monkeypatch.setattr(module, "STRIP_ROWS", rows)
+    monkeypatch.setattr(module, "HELD_VIEWS", held)
+    assert_close(by_library(z1, z2, 0.1), expected, 1e-14)
+    assert nt_xent(z1, z2, 0.1)[1] == top1
+
+
+@pytest.mark.parametrize("temperature", [0.003, 0.025, 0.1])
+def test_the_farthest_similarities_neither_vanish_nor_overflow(temperature):
+    """Partners opposite each other among negatives that all coincide: every logit is at one end of its range."""
+    z1 = torch.tensor([[1.0, 0.0]]).repeat(200, 1)
+    expected = by_autograd(z1, -z1, temperature)
+    assert_close(by_library(z1, -z1, temperature), expected, 1e-5)
+
+
+def test_a_pair_alone_has_nothing_to_learn():
+    loss, *gradients = by_library(*pairs(1, 4), 0.1)
+    assert str(loss.item()) == "0.0" and not torch.cat(gradients).any()
+
+
+@pytest.mark.parametrize("n", [2, 7, 200])
+def test_a_collapsed_network_has_no_hit(n):
+    z = torch.full((n, 4), 0.7)
+    assert nt_xent(z, z, 0.1)[1] == 0
+
+
+class PeakMemory(TorchDispatchMode):
+    """Values held at once, at most, by the tensors that are made while it is active."""
+
+    def __init__(self):
+        super().__init__()
+        self.storages, self.peak = {}, 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        out = function(*args, **(kwargs or {}))
+        for tensor in out if isinstance(out, tuple | list) else (out,):
+            storage = tensor.untyped_storage()
+            known = self.storages.setdefault(storage.data_ptr(), [tensor.numel(), []])
+            known[1].append(weakref.ref(tensor))
+        self.storages = {k: v for k, v in self.storages.items() if any(ref() is not None for ref in v[1])}
+        self.peak = max(self.peak, sum(size for size, _ in self.storages.values()))
+        return out
+
+
+def test_memory_grows_with_the_batch_not_with_its_square(monkeypatch):
+    monkeypatch.setattr(module, "STRIP_ROWS", 16)
+
+    def peak(n, held, learning=True):
+        monkeypatch.setattr(module, "HELD_VIEWS", held)
+        z1, z2 = (z.requires_grad_(learning) for z in pairs(n, 8))
+        with PeakMemory() as memory:
+            loss, _ = nt_xent(z1, z2, 0.1)
+            if learning:
+                loss.backward()
+        return memory.peak
+
+    assert peak(400, held=0) < 2.1 * peak(200, held=0) < 2.1 * 400 * 16 * 5
+    assert peak(400, held=800) > 3 * peak(200, held=800) > 3 * 400**2 / 2
+    assert peak(400, held=800, learning=False) < 800 * 16 * 5
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
@@ -106,6 +210,7 @@ def test_low_precision_input_is_computed_in_float32():
         ((0, 3), (0, 3), 0.1, "must both be"),
         ((4, 3), (4, 3), 0.0, "temperature is 0.0"),
         ((4, 3), (4, 3), -1, "temperature is -1"),
+        ((4, 3), (4, 3), 0.001, "temperature is 0.001"),
         ((4, 3), (4, 3), float("nan"), "temperature is nan"),
     ],
 )

@@ -36,7 +36,8 @@ def step():
     network = torch.nn.Sequential(encoder, ProjectionHead(encoder.out_features, 16)).train()
     network = ranks.share_statistics(network.double(), torch.device("cpu"))
     images = torch.rand(16, 3, 24, 24, generator=torch.Generator().manual_seed(1))
-    views = ranks.two_views(ranks.share(images), ViewConfig(), torch.Generator().manual_seed(2))
+    mine = ranks.share(images)
+    views = ranks.two_views(mine, ViewConfig(), torch.Generator().manual_seed(2), mine)
     loss, top1 = gradcache.backward(network, *(view.double() for view in views), 0.1)
     ranks.average_gradients(network.parameters())
     gradients = {name: parameter.grad for name, parameter in network.named_parameters()}

@@ -49,14 +49,15 @@ class Sweep:
 
 
 def end_session(process):
-    """Kill a process and what it has started: Ray."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+    """Kill a process that has not ended, and what it has started: Ray."""
+    if process.poll() is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def environment():
-    """The environment of a user who has set nothing of Ray's but, for a cluster, its token."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("RAY_") or "TOKEN" in name}
+    """The environment of a user who has set nothing of Ray's but, for a cluster, that it asks for a token."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("RAY_") or "AUTH" in name}
 
 
 @pytest.fixture(scope="session")

@@ -77,6 +77,21 @@ def test_kill_9_of_a_worker(sweep, tmp_path, undisturbed):
     pd.testing.assert_frame_equal(numbers(tmp_path / "one"), undisturbed)
 
 
+def test_killed_before_ray_saved_anything(sweep, tmp_path, undisturbed):
+    process = sweep.start(tmp_path, "one", *sweep.new(*LONG))
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "one" / "ray" / "tuner.pkl").exists() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    process.kill()
+    process.wait()
+    for state in (tmp_path / "one" / "ray").glob("experiment_state-*.json"):  # if it came in between
+        state.unlink()
+    time.sleep(5)
+    resumed = sweep.run(tmp_path, "one", "--resume")
+    assert resumed.returncode == 0, resumed.stderr
+    pd.testing.assert_frame_equal(numbers(tmp_path / "one"), undisturbed)
+
+
 def test_asha_remembers_its_rungs(sweep, tmp_path):
     process = sweep.start(tmp_path, "one", *sweep.new(*LONG, "--scheduler", "asha"))
     read_until(process, "epoch", times=6)

@@ -1,5 +1,6 @@
 """Searches and schedulers: every trial of the plan ends, and every decision follows from what was written down."""
 
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -69,12 +70,21 @@ def test_pbt_copies_better_trials(sweep, tmp_path):
 
 
 @pytest.mark.slow
-def test_optuna_suggests_and_asha_stops(sweep, tmp_path):
+def test_optuna_suggests_asha_stops_and_both_go_on_after_kill_9(sweep, tmp_path):
     pytest.importorskip("optuna")
-    options = ("--search", "optuna", "--scheduler", "asha", "--num-samples", "4", "--epochs", "3")
-    run = sweep.run(tmp_path, "one", *sweep.new(*options))
+    options = ("--search", "optuna", "--scheduler", "asha", "--num-samples", "6", "--epochs", "3")
+    process = sweep.start(tmp_path, "one", *sweep.new(*options))
+    seen = 0
+    for line in process.stdout:
+        seen += "epoch" in line
+        if seen == 4:
+            break
+    process.kill()
+    process.wait()
+    time.sleep(5)  # Ray ends its own processes
+    run = sweep.run(tmp_path, "one", "--resume")
     assert run.returncode == 0, run.stderr
     results = pd.read_csv(tmp_path / "one" / "results.csv")
-    assert len(results) == 4 and results["error"].isna().all() and results["nscb"].notna().all()
-    assert results["temperature"].between(0.05, 1).all() and results["temperature"].nunique() == 4
+    assert len(results) == 6 and results["error"].isna().all() and results["nscb"].notna().all()
+    assert results["temperature"].between(0.05, 1).all() and results["temperature"].nunique() == 6
     assert inconsistent(tmp_path / "one" / "decisions.csv").empty

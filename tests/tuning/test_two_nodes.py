@@ -15,7 +15,10 @@ pytestmark = pytest.mark.slow
 HEAD, WORKER = "10.213.7.1", "10.213.7.2"
 RAY = str(Path(sys.executable).with_name("ray"))
 START_S = 60
-TOKEN = "0" * 64  # of a cluster that no other machine can reach
+AUTHENTICATION = {
+    "RAY_AUTH_MODE": "token",
+    "RAY_AUTH_TOKEN": "0" * 64,
+}  # of a cluster that no other machine can reach
 
 
 def ip(*arguments):
@@ -56,7 +59,7 @@ def namespaces():
 def start_node(namespace, temp, *options):
     """`ray start` in a namespace; returns when it is up."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-    environment |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN, "RAY_USAGE_STATS_ENABLED": "0"}
+    environment |= AUTHENTICATION | {"RAY_USAGE_STATS_ENABLED": "0"}
     command = ["ip", "netns", "exec", namespace, RAY, "start", *options, "--num-cpus=1", "--block"]
     log = temp / f"{namespace}.log"
     with log.open("w") as out:
@@ -69,7 +72,8 @@ def start_node(namespace, temp, *options):
 
 def test_a_sweep_spreads_and_survives_the_loss_of_a_node(namespaces, sweep, tmp_path, monkeypatch):
     head, worker = namespaces
-    monkeypatch.setenv("RAY_AUTH_TOKEN", TOKEN)
+    for name, value in AUTHENTICATION.items():
+        monkeypatch.setenv(name, value)
     short = Path("/tmp") / head  # Ray's sockets need a short path
     start_node(head, tmp_path, "--head", f"--node-ip-address={HEAD}", "--port=6379", f"--temp-dir={short}",
                "--include-dashboard=false")  # fmt: skip

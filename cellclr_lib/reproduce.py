@@ -1,0 +1,116 @@
+"""From nothing to the paper's table by one command: download or simulate, crop, train, embed, report.
+
+Each stage leaves its result in one folder and is passed over once that is there, so a way that was interrupted
+goes on with the same command. Explained in chapter 9, *the real screen*.
+"""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from cellclr_lib import config as configuration
+from cellclr_lib.data import CellStore, CropConfig, Screen, SimulationConfig, archives, crop_screen, simulate
+from cellclr_lib.learning import TrainConfig, embed, train
+from cellclr_lib.monitor import ReplicateRetrieval
+from cellclr_lib.profiles import report
+
+ROLES = ("control", "positive_control", "treatment", "unannotated")
+COLUMNS = ["protocol", "post", "nsc", "nsc_low", "nsc_high", "nscb", "nscb_low", "nscb_high", "drop"]
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """Everything that decides a way from a screen to its scores. Explained in chapter 9, *the real screen*."""
+
+    source: Literal["download", "simulate", "folder"] = "download"  # how the screen gets to its folder
+    plates: Literal["annotated", "all"] = "annotated"  # which plates to download
+    mirror: str | None = None  # address of a folder with the same files, in place of the publisher's
+    roles: tuple[str, ...] = ("control", "positive_control", "treatment")  # of the wells that are cropped
+    simulation: SimulationConfig = field(default_factory=SimulationConfig)  # if the source is "simulate"
+    cropping: CropConfig = field(default_factory=CropConfig)
+    training: TrainConfig = field(default_factory=TrainConfig)
+    protocols: tuple[str, ...] = ("strict", "published")  # of NSCB
+
+    def __post_init__(self):
+        if unknown := [role for role in self.roles if role not in ROLES]:
+            raise ValueError(f"roles holds {unknown[0]!r}; expected some of {', '.join(ROLES)}")
+
+
+def reproduce(config, screen, out, say=print):
+    """Go the whole way, or what is left of it.
+
+    Parameters
+    ----------
+    config : Reproduction
+    screen : path-like
+        Folder of the screen, in BBBC021's layout; downloads and simulations go there.
+    out : path-like
+        Folder of everything that is made: ``config.yaml store/ run/ features.npy scores.csv``.
+    say : callable
+        Called with a line of text before each stage.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `report` under every protocol, one row per protocol and post-processing; also in ``scores.csv``.
+
+    Raises
+    ------
+    ValueError
+        If `out` was begun with another configuration, or as the stages do.
+    """
+    screen, out = Path(screen), Path(out)
+    _claim(config, out)
+    say(f"screen: {screen}")
+    images = _screen(config, screen)
+    say(f"crops: {out / 'store'}")
+    store = _store(config, images, out / "store")
+    say(f"training: {out / 'run'}, {config.training.epochs} epochs of {len(store):,} cells")
+    training = replace(config.training, folder=str(out / "run"))
+    trained = train(training, store, on_epoch=ReplicateRetrieval(store))
+    say(f"features: {out / 'features.npy'}")
+    feats = _features(trained.checkpoint, store, training.device, out / "features.npy")
+    say(f"scores: {out / 'scores.csv'}")
+    tables = [report(store.table, feats, protocol).assign(protocol=protocol) for protocol in config.protocols]
+    table = pd.concat(tables, ignore_index=True)
+    table = table[[*COLUMNS, *(name for name in table if name not in COLUMNS)]]
+    table.to_csv(out / "scores.csv", index=False)
+    return table
+
+
+def _claim(config, out):
+    file = out / "config.yaml"
+    if file.exists() and configuration.load_yaml(Reproduction, file) != config:
+        raise ValueError(f"{out} was begun with other settings ({file}); take another --out, or the same settings")
+    configuration.save_yaml(config, file)
+
+
+def _screen(config, root):
+    if config.source == "simulate":
+        simulate(config.simulation, root)
+    elif config.source == "download":
+        base = config.mirror or archives.BBBC021
+        tables = archives.download_tables(root, base)
+        everything = list(tables.fields["plate"].unique())
+        plates = everything if config.plates == "all" else archives.annotated_plates(tables)
+        archives.download_plates(root, plates, base)
+    screen = Screen(root)
+    there = [plate for plate in screen.fields["plate"].unique() if (root / plate).is_dir()]
+    return screen.subset(screen.fields["role"].isin(config.roles) & screen.fields["plate"].isin(there))
+
+
+def _store(config, screen, folder):
+    if not (folder / "store.json").exists():
+        crop_screen(screen, folder, config.cropping)
+    return CellStore.open(folder)
+
+
+def _features(checkpoint, store, device, file):
+    if not file.exists():
+        partial = file.with_name(f"{file.stem}.partial.npy")
+        np.save(partial, embed(checkpoint, store, device=device))
+        partial.replace(file)
+    return np.load(file)
