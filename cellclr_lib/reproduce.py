@@ -66,7 +66,7 @@ def reproduce(config, screen, out, say=print):
     _claim(config, out)
     say(f"screen: {screen}")
     images = _screen(config, screen)
-    say(f"crops: {out / 'store'}")
+    say(f"crops: {out / 'store'}, from {len(images.fields):,} fields on {images.fields['plate'].nunique()} plates")
     store = _store(config, images, out / "store")
     epoch = min(config.training.cells_per_epoch or len(store), len(store))
     say(f"training: {out / 'run'}, {config.training.epochs} epochs of {epoch:,} cells")

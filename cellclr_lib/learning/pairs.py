@@ -2,7 +2,7 @@
 
 In SimCLR both views show one cell. Two cells of a well, or of a treatment on different plates, ask the encoder to
 ignore what differs between individuals, or between plates as well. They use the plate map and no mechanism of
-action. Explained in chapter 9, *the real screen*.
+action. The book does not treat them yet.
 """
 
 import numpy as np
@@ -31,9 +31,7 @@ class Partners:
     """
 
     def __init__(self, table, kind):
-        columns = {"cell": [], "well": ["plate", "well"], "treatment": ["compound", "concentration_um", "plate"]}[
-            kind
-        ]
+        columns = COLUMNS[kind]
         if missing := [name for name in columns if name not in table]:
             raise ValueError(f"pairs of a {kind} need the columns {', '.join(missing)} in the store's table")
         self.kind = kind
@@ -53,6 +51,7 @@ class Partners:
         Parameters
         ----------
         rows : Tensor, shape (n,), int64
+            Of the table, from 0.
         generator : torch.Generator
             On the CPU.
 
