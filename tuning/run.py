@@ -19,7 +19,7 @@ from tuning.probe import probe_sizes
 from tuning.progress import Progress, ctrl_c
 from tuning.report import write_report
 from tuning.results import agreement, ranking, save_best, tables
-from tuning.schedulers import domain, scheduler_of
+from tuning.schedulers import DECISIONS, domain, scheduler_of
 from tuning.space import read_space
 from tuning.trial import trainable
 
@@ -134,7 +134,7 @@ def tuner(plan, folder, runs):
             metric="retrieval",
             mode="max",
             search_alg=search,
-            scheduler=scheduler_of(plan, folder / "decisions.csv"),
+            scheduler=scheduler_of(plan, folder / DECISIONS),
             num_samples=plan.count,
             max_concurrent_trials=limit,
             reuse_actors=not plan.gpus_per_trial,  # a process that ends surely gives its GPU back

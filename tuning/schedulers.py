@@ -16,6 +16,7 @@ from tuning.space import is_range
 
 KEEP = 3  # ASHA lets the best 1 / KEEP of a rung go on
 QUANTILE = 0.25  # PBT replaces trials of the lowest quarter by copies from the highest
+DECISIONS = "decisions.csv"  # in the folder of the sweep
 RUNG_COLUMNS = ["trial", "rung", "retrieval", "cutoff", "decision"]
 COPY_COLUMNS = ["trial", "cells_seen", "retrieval", "donor", "donor_retrieval", "before", "after"]
 
@@ -51,7 +52,7 @@ class LoggedASHA(ASHAScheduler):
         (bracket,) = self._brackets
         if self.stopped is None:
             self._recall(bracket)
-        if trial.trial_id in self.stopped:  # killed between the decision and the end
+        if trial.trial_id in self.stopped:  # killed between the decision and the end, see `tuning.trial`
             return TrialScheduler.STOP
         before = {rung: dict(recorded) for rung, recorded in bracket._rungs}
         decision = super().on_trial_result(tune_controller, trial, result)
@@ -65,7 +66,7 @@ class LoggedASHA(ASHAScheduler):
     def _recall(self, bracket):
         """Fill the rungs from the log of the sweep before it was interrupted."""
         log = read_log(self.log, RUNG_COLUMNS)
-        self.stopped = set(log.loc[log["decision"] == TrialScheduler.STOP, "trial"])
+        self.stopped = stopped(log)
         for rung, recorded in bracket._rungs:
             past = log[log["rung"] == int(rung)]
             recorded.update(zip(past["trial"], past["retrieval"], strict=True))
@@ -131,6 +132,16 @@ def inconsistent(log):
         stopped = row["decision"] == TrialScheduler.STOP
         wrong.append(stopped != (row["retrieval"] < cutoff) or row["trial"] in set(past["trial"]))
     return table[np.array(wrong, dtype=bool)]
+
+
+def stopped(log):
+    """The trials that a log of ASHA, as read, has stopped: a set of names."""
+    return set(log.loc[log["decision"] == TrialScheduler.STOP, "trial"]) if "decision" in log else set()
+
+
+def was_stopped(log, trial):
+    """Whether the file `log` says that a trial was to be stopped."""
+    return trial in stopped(read_log(log, RUNG_COLUMNS))
 
 
 def read_log(log, columns):

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from ray import tune
 
+from tuning.schedulers import DECISIONS, was_stopped
+
 WAIT_S = 60.0  # how long the memory of the trial before may take to come free
 
 
@@ -18,7 +20,11 @@ def trainable(plan, runs):
     """Function for Ray Tune that trains with the settings it is given, in a folder of its own below `runs`."""
 
     def trial(config):
-        run(plan, Path(runs) / tune.get_context().get_trial_id(), config)
+        folder = Path(runs) / tune.get_context().get_trial_id()
+        if was_stopped(Path(runs).with_name(DECISIONS), folder.name):
+            report_last(folder)
+        else:
+            run(plan, folder, config)
 
     return trial
 
@@ -56,6 +62,16 @@ def run(plan, folder, settings):
         score(result.checkpoint, plan.store, training.device)
     finally:
         free_gpu()
+
+
+def report_last(folder):
+    """Report the last epoch again: the sweep was killed between the decision to stop this trial and its end.
+
+    Ray has forgotten the decision and starts the trial once more; the scheduler, which has not, now stops it.
+    """
+    import pandas as pd
+
+    tune.report(pd.read_csv(folder / "history.csv").iloc[-1].to_dict())
 
 
 def hide_gpus(plan):
