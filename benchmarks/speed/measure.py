@@ -7,6 +7,7 @@ A row holds the median of five runs and their spread. The ratio compares runs of
 import os
 import time
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -173,6 +174,42 @@ def in_fresh_process(function, *arguments):
     """What `function` returns in a new Python process, which ends afterwards."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=two_cores) as pool:
         return pool.submit(function, *arguments).result()
+
+
+@contextmanager
+def process_of_its_own(make, *arguments):
+    """A new Python process that makes a callable, as a callable that runs it there.
+
+    So nobody profits from what another leaves behind in a process: memory that is kept, warm caches, threads.
+
+    Parameters
+    ----------
+    make : function
+        ``make(*arguments)`` is called in the new process and returns what is to be run, for `take_turns`.
+
+    Yields
+    ------
+    callable
+        Returns what the callable in the process returned: its seconds, or anything else.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If `make` raises it.
+    """
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=two_cores) as pool:
+        pool.submit(_hold, make, arguments).result()
+        yield lambda: pool.submit(_run_held).result()
+
+
+def _hold(make, arguments):
+    global _held
+    _held = make(*arguments)
+
+
+def _run_held():
+    own = _held()
+    return own if isinstance(own, float) else None
 
 
 def two_cores():

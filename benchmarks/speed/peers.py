@@ -124,6 +124,7 @@ def loader_batches(make_pair, images, batch_size):
         num_workers=WORKERS,
         persistent_workers=True,
         worker_init_fn=_one_thread,
+        multiprocessing_context="fork",  # what is passed on need not be pickled
     )
 
     def batches():

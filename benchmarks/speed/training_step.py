@@ -2,30 +2,36 @@
 
 Ours: epochs of a true `train`, with the paper's views. `encoder alone`: forward and backward of the same network
 on views that lie ready, in the same precision and format; what the step takes beyond it is not the encoder. The
-paper's way: float32, torchvision's ResNet-18 with the same stem, albumentations in two worker processes that are
-ahead of the network, its loss expressed again, Adam. The last case takes the parts of our step one by one, in
-units of the network's time; they do not add up to the step where parts of it overlap.
+paper's way, in a process of its own: float32, torchvision's ResNet-18 with the same stem, albumentations in two
+worker processes that are ahead of the network, its loss expressed again, Adam. `of_matrix_rate`: floating-point
+operations of the network per second, counted by torch, over those of a large matrix product in the same precision
+on the same cores, which stands in the first case. The last case takes the parts of our step one by one, in units
+of the network's time; they do not add up to the step where parts of it overlap.
 """
 
 import tempfile
 import time
+from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 import torchvision
+from torch.utils.flop_counter import FlopCounterMode
 
 from cellclr_lib.data import CellStore
 from cellclr_lib.learning import ProjectionHead, TrainConfig, build_encoder, nt_xent, train, two_views
 from cellclr_lib.learning.compute import choose_bf16
 from cellclr_lib.learning.optimizer import build_optimizer
 from speed import paper, peers
-from speed.measure import RUNS, installed, per_call, take_turns, timed
+from speed.measure import RUNS, installed, per_call, process_of_its_own, take_turns, timed
 from speed.views import random_crops
 
 STEPS = 2  # of one run
+MATRIX = 2048  # side of the matrices whose product tells what the cores can do
 AHEAD = 4  # batches that two workers prepare ahead by default
 
 
@@ -41,20 +47,47 @@ def measure(results, encoder="resnet18", batch_size=256, crop_px=96, steps=STEPS
     precisions = ["bf16", "fp32"] if choose_bf16("auto", torch.device("cpu")) else ["fp32"]
     with tempfile.TemporaryDirectory() as folder:
         store = random_store((AHEAD + steps + 1) * batch_size, crop_px, folder)
+        matrix = take_turns({name: matrix_product(name == "bf16") for name in precisions}, runs)
+        results.add("matrix product", matrix, 2 * MATRIX**3 / 1e12, "TFLOP")
+        rate = {name: 2 * MATRIX**3 / np.median(values) for name, values in matrix.items()}
+        operations = operations_of(config, store)
         for precision in precisions:
             others = {"encoder alone": encoder_alone(config, store, precision == "bf16", steps)}
-            others |= installed({"paper's way": lambda: paper_steps(config, store, steps)})
-            seconds = train_in_turns(replace(config, precision=precision), store, others, runs)
+            with ExitStack() as stack:
+                theirs = partial(stack.enter_context, process_of_its_own(paper_steps, config, store.path, steps))
+                others |= installed({"paper's way": theirs})
+                seconds = train_in_turns(replace(config, precision=precision), store, others, runs)
             rest = 1 - np.median(seconds["encoder alone"] / seconds["cellclr"])
+            seconds = {name: values / steps for name, values in seconds.items()}
+            share = {
+                name: operations / np.median(values) / rate["fp32" if name == "paper's way" else precision]
+                for name, values in seconds.items()
+            }
             results.add(
                 f"{precision}, {encoder}",
-                {name: values / steps for name, values in seconds.items()},
+                seconds,
                 batch_size,
                 "cells",
                 not_encoder={"cellclr": rest},
+                of_matrix_rate=share,
             )
         seconds = take_turns(parts(config, store, precisions[0] == "bf16"), runs)
         results.add(f"parts, {precisions[0]}", seconds, batch_size, "cells")
+
+
+def matrix_product(bf16):
+    """Product of two large square matrices as a callable: what the cores can do at best."""
+    dtype = torch.bfloat16 if bf16 else torch.float32
+    a, b = torch.rand(2, MATRIX, MATRIX).to(dtype)
+    return per_call(lambda: a @ b)
+
+
+def operations_of(config, store):
+    """Floating-point operations of the network in one step, forward and backward, counted for two cells."""
+    shape = (2, *store.images.shape[1:])
+    with FlopCounterMode(display=False) as counter:
+        forward_backward(network_for(config, shape[1]), torch.rand(shape), bf16=False)
+    return counter.get_total_flops() * config.batch_size
 
 
 def random_store(cells, crop_px, folder):
@@ -123,11 +156,14 @@ def forward_backward(network, views, bf16):
     z.backward(torch.ones_like(z))
 
 
-def paper_steps(config, store, steps):
+def paper_steps(config, path, steps):
     """The paper's way as a callable that says the seconds of `steps` steps; the step before them does not count.
+
+    `path` is that of the store.
 
     In that first step the workers get as far ahead as they ever are, so that what follows is the steady state.
     """
+    store = CellStore.open(path)
     batches = peers.loader_batches(peers.albumentations_pair, store.images, config.batch_size)
     channels = store.images.shape[1]
     resnet = getattr(torchvision.models, config.encoder if config.encoder != "small" else "resnet18")()

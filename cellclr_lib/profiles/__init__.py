@@ -12,6 +12,7 @@ from cellclr_lib.profiles.metrics import (
     replicate_retrieval,
 )
 from cellclr_lib.profiles.postprocess import TVN, Coral, CoralCentred, Standardizer, TVNCentred, Whitener
+from cellclr_lib.profiles.probe import compound_probe
 from cellclr_lib.profiles.report import published_scores, report
 from cellclr_lib.profiles.uncertainty import drop_interval, interval, permutation_null
 
@@ -24,6 +25,7 @@ __all__ = [
     "TVNCentred",
     "Whitener",
     "batch_predictability",
+    "compound_probe",
     "confusion",
     "control_retrieval",
     "drop",
