@@ -51,15 +51,15 @@ DIFFICULTY = (
 )
 
 
-def real_crops(folder):
-    """Real crops and their table, in the columns of the library; without the taxol control wells."""
+def real_crops(folder, positive_controls=False):
+    """Real crops and their table, in the columns of the library; taxol control wells only if asked for."""
     images = np.load(folder / "crops.npz")["images"]
     table = pd.read_csv(folder / "crops.csv")
     table = table.rename(columns={"concentration": "concentration_um", "week": "batch"})
     wells = layout.wells(SimulationConfig(taxol_wells=6)).set_index(["plate", "well"])
     keys = pd.MultiIndex.from_frame(table[["plate", "well"]])
     table["role"] = wells["role"].reindex(keys).to_numpy()
-    scored = table["role"].isin(["control", "treatment"]).to_numpy()
+    scored = table["role"].isin(["control", "treatment"]).to_numpy() | positive_controls
     columns = ["plate", "well", "batch", "compound", "concentration_um", "moa", "role"]
     return images[scored], table.loc[scored, columns].reset_index(drop=True)
 
