@@ -1,0 +1,166 @@
+"""Training on real crops: criteria against slow references, a whole tiny run on made-up crops, the real table."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cellclr_lib.data.simulate import SimulationConfig, layout
+from cellclr_lib.profiles import nsc, nscb, treatments, wells
+
+SCORES = ["nsc", "nscb", "retrieval", "probe"]
+
+
+@pytest.fixture
+def real(repository, monkeypatch):
+    monkeypatch.syspath_prepend(repository / "benchmarks")
+    import real_crops
+
+    return real_crops
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Noise in the form of the real sample: a crop of every treated well and some of the controls."""
+    folder = tmp_path_factory.mktemp("crops")
+    table = layout.wells(SimulationConfig(taxol_wells=6))
+    some = table["well"].isin(["B02", "C02"]) | (table["role"] == "positive_control") & (table["replicate"] == 1)
+    table = table[(table["role"] == "treatment") | some]
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 4096, (len(table), 3, 24, 24), dtype=np.uint16)
+    np.savez(folder / "crops.npz", images=images)
+    names = {"batch": "week", "concentration_um": "concentration"}
+    table.drop(columns="week").rename(columns=names).to_csv(folder / "crops.csv", index=False)
+    return folder
+
+
+@pytest.fixture
+def data(real, folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("CELLCLR_CACHE", str(tmp_path))
+    return real.RealCrops(folder)
+
+
+def test_taxol_control_wells_are_trained_on_and_not_scored(data):
+    assert len(data.meta) == data.scored.sum() < len(data.table)
+    left_out = data.table[~data.scored]
+    assert len(left_out) and (left_out["compound"] == "taxol").all()
+
+
+@pytest.mark.parametrize("intensity", ["linear", "square root", "log"])
+def test_eight_bits_between_percentiles_of_the_plate(real, data, intensity):
+    out = data.eight_bit(intensity)
+    assert out.dtype == np.uint8
+    plate = (data.table["plate"] == data.table["plate"].iloc[-1]).to_numpy()
+    for channel in range(3):
+        counts, found = data.counts[plate, channel].astype(float), out[plate, channel].astype(int)
+        low, high = np.percentile(real.INTENSITY[intensity](counts), (real.LOW_PERCENTILE, real.HIGH_PERCENTILE))
+        for count, value in zip(counts.flat, found.flat, strict=True):
+            share = (float(real.INTENSITY[intensity](count)) - low) / (high - low)
+            assert abs(255 * min(max(share, 0), 1) - value) <= 0.51
+
+
+def slow_compound_precision(meta, feats):
+    """Well by well, rank by rank."""
+    found = []
+    for i, query in meta.iterrows():
+        others = [
+            (feats[i] @ feats[j] / np.linalg.norm(feats[i]) / np.linalg.norm(feats[j]), other["compound"])
+            for j, other in meta.iterrows()
+            if other["role"] == query["role"] == "treatment"
+            and other["batch"] == query["batch"]
+            and other["plate"] != query["plate"]
+        ]
+        right = [compound == query["compound"] for _, compound in sorted(others, key=lambda pair: -pair[0])]
+        if any(right) and not all(right):
+            ranks = [rank for rank, hit in enumerate(right, 1) if hit]
+            found.append(np.mean([(place + 1) / rank for place, rank in enumerate(ranks)]))
+    return np.mean(found)
+
+
+def test_compound_precision_equals_a_slow_reference(real, data):
+    meta, _ = wells(data.meta, np.ones((len(data.meta), 2)))
+    rng = np.random.default_rng(0)
+    feats = rng.normal(size=(len(meta), 5))
+    assert real.compound_precision(meta, feats) == pytest.approx(slow_compound_precision(meta, feats))
+    own = pd.get_dummies(meta["compound"]).to_numpy(dtype=float)
+    assert real.compound_precision(meta, own + 1e-3) == 1.0
+    named = meta.assign(moa=rng.permutation(meta["moa"]))  # knows no mechanism
+    assert real.compound_precision(named, feats) == real.compound_precision(meta, feats)
+
+
+def test_every_variant_of_the_study_changes_one_thing(real):
+    variants = real.variants()
+    assert variants.pop("chosen") == real.CHOSEN
+    for name, recipe in variants.items():
+        own, chosen = ({**vars(one)} for one in (recipe, real.CHOSEN))
+        own_training, training = vars(own.pop("training")), vars(chosen.pop("training"))
+        own_views, views = vars(own_training["views"]), vars(training["views"])
+        changed = {name for name in own if own[name] != chosen[name]}
+        changed |= {name for name in training if name != "views" and own_training[name] != training[name]}
+        views_changed = {name for name in views if own_views[name] != views[name]}
+        # Brightness and contrast together are the strength of jitter.
+        assert len(changed) + bool(views_changed) == 1 and len(views_changed) <= 2, name
+
+
+def test_orientations_are_averaged(real, data):
+    import torch
+
+    from cellclr_lib.learning import build_encoder, embed_images
+
+    torch.manual_seed(0)
+    encoder, images = build_encoder(), data.eight_bit("linear")[:4]
+    recipe = replace(real.CHOSEN, training=replace(real.CHOSEN.training, input_px=None))
+    turned = []
+    for image in (images, np.flip(images, 3)):
+        for _ in range(4):
+            turned.append(embed_images(encoder, np.ascontiguousarray(image)))
+            image = np.rot90(image, axes=(2, 3))
+    np.testing.assert_allclose(
+        real.embedded(encoder, images, recipe), np.mean(turned, axis=0), rtol=1e-2, atol=1e-2
+    )
+    upright = real.embedded(encoder, images, replace(recipe, turned=False))
+    np.testing.assert_array_equal(upright, turned[0])
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_where_it_stopped(real, data, tmp_path, monkeypatch):
+    tiny = replace(real.CHOSEN, training=replace(real.CHOSEN.training, epochs=1, input_px=None, batch_size=64))
+    monkeypatch.setattr(real, "CHOSEN", tiny)
+    out = tmp_path / "scores.csv"
+    first = real.report(data, out, seeds=(0,), posts=("none", "tvn"), recipe=tiny)
+    assert not first.duplicated(["method", "pairs", "post", "seed"]).any()
+    assert set(first.groupby("method")["pairs"].unique().loc["SimCLR"]) == {"none", "well", "treatment"}
+    assert first[SCORES].stack().between(0, 100).all()
+    # The score of a row is that of the library.
+    feats = data.baseline("hand-made", 0)[data.scored]
+    table, profiles = treatments(*wells(data.meta, feats))
+    raw = first[(first["method"] == "hand-made") & (first["post"] == "none")].iloc[0]
+    assert raw["nsc"] == pytest.approx(100 * nsc(table, profiles).accuracy, abs=0.01)
+    assert raw["nscb"] == pytest.approx(100 * nscb(table, profiles).accuracy, abs=0.01)
+    lines = out.read_text().splitlines(keepends=True)
+    out.write_text("".join(lines[:-2]))  # the last method is lost
+    pd.testing.assert_frame_equal(real.report(data, out, seeds=(0,), posts=("none", "tvn"), recipe=tiny), first)
+    assert "SimCLR" in real.summary(first) and "[" not in real.summary(first)  # one seed has no interval
+
+
+def test_the_study_knows_no_mechanism(real, data, tmp_path):
+    tiny = replace(real.CHOSEN, training=replace(real.CHOSEN.training, epochs=1, input_px=None, batch_size=64))
+    data.meta["moa"] = "unknown"
+    table = real.study(data, tmp_path / "study.csv", seeds=(0,), recipes={"tiny": tiny})
+    assert set(table.columns) == {"variant", "post", "seed", "compound_precision", "retrieval"}
+
+
+def test_missing_crops(real, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        real.main(["--data", str(tmp_path)])
+    assert "lacks crops.npz and crops.csv" in capsys.readouterr().err
+
+
+@pytest.mark.real
+def test_real_crops_are_what_the_table_says(real, real_bbbc021, monkeypatch, tmp_path):
+    monkeypatch.setenv("CELLCLR_CACHE", str(tmp_path))
+    data = real.RealCrops(real_bbbc021)
+    assert len(data.table) == 1996 and data.scored.sum() == 1294
+    table, profiles = treatments(*wells(data.meta, np.ones((len(data.meta), 2))))
+    assert (nsc(table, profiles).total, nscb(table, profiles).total) == (103, 92)
