@@ -5,10 +5,11 @@ series, `layout` what lies on plates and in weeks, `screens` counts of cells on 
 cells, `loss` what is pulled and pushed, `training` curves and the embedding map, `scores` everything about NSC and
 NSCB, `postprocessing` what whitening and TVN do, `real` what the real screen costs and where its scores
 stand, `tuning` the results of a sweep, `seeds` whether they are more than luck, `views` random changes of
-cells and which of them pay.
+cells, `ablations` which settings pay.
 """
 
 from . import style
+from .ablations import ablation
 from .fields import beside, contrast, dose_series
 from .images import composite, field, montage, pairs
 from .layout import compounds_by_week, moa_code, moa_plate_map
@@ -38,9 +39,10 @@ from .seeds import best_of_many, sweep_cost, sweep_interaction
 from .style import moa_colour
 from .training import embedding_map, training_curves
 from .tuning import sweep_agreement, sweep_curves, sweep_heatmap, sweep_parallel
-from .views import view_ablation, view_agreement, view_grid, view_matches
+from .views import view_agreement, view_grid, view_matches
 
 __all__ = [
+    "ablation",
     "admissible_neighbours",
     "beside",
     "best_of_many",
@@ -87,7 +89,6 @@ __all__ = [
     "sweep_interaction",
     "sweep_parallel",
     "training_curves",
-    "view_ablation",
     "view_agreement",
     "view_grid",
     "view_matches",
