@@ -91,9 +91,9 @@ def test_compound_precision_equals_a_slow_reference(real, data):
 
 def test_every_variant_of_the_study_changes_one_thing(real):
     variants = real.variants()
-    assert variants.pop("chosen") == real.CHOSEN
+    assert variants.pop("reference") == real.REFERENCE
     for name, recipe in variants.items():
-        own, chosen = ({**vars(one)} for one in (recipe, real.CHOSEN))
+        own, chosen = ({**vars(one)} for one in (recipe, real.REFERENCE))
         own_training, training = vars(own.pop("training")), vars(chosen.pop("training"))
         own_views, views = vars(own_training["views"]), vars(training["views"])
         changed = {name for name in own if own[name] != chosen[name]}
