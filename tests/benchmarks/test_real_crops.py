@@ -91,7 +91,7 @@ def test_compound_precision_equals_a_slow_reference(real, data):
 
 def test_every_variant_of_the_study_changes_one_thing(real):
     variants = real.variants()
-    assert variants.pop("reference") == real.REFERENCE
+    assert variants.pop("all: reference") == real.REFERENCE
     for name, recipe in variants.items():
         own, chosen = ({**vars(one)} for one in (recipe, real.REFERENCE))
         own_training, training = vars(own.pop("training")), vars(chosen.pop("training"))
@@ -99,8 +99,8 @@ def test_every_variant_of_the_study_changes_one_thing(real):
         changed = {name for name in own if own[name] != chosen[name]}
         changed |= {name for name in training if name != "views" and own_training[name] != training[name]}
         views_changed = {name for name in views if own_views[name] != views[name]}
-        # Brightness and contrast together are the strength of jitter.
-        assert len(changed) + bool(views_changed) == 1 and len(views_changed) <= 2, name
+        # What a change of the views consists of is tested with the ablation on simulated cells.
+        assert len(changed) + bool(views_changed) == 1, name
 
 
 def test_orientations_are_averaged(real, data):
@@ -144,11 +144,17 @@ def test_a_run_goes_on_where_it_stopped(real, data, tmp_path, monkeypatch):
     assert "SimCLR" in real.summary(first) and "[" not in real.summary(first)  # one seed has no interval
 
 
-def test_the_study_knows_no_mechanism(real, data, tmp_path):
+@pytest.mark.slow
+def test_what_chooses_knows_no_mechanism(real, data, tmp_path):
     tiny = replace(real.CHOSEN, training=replace(real.CHOSEN.training, epochs=1, input_px=None, batch_size=64))
-    data.meta["moa"] = "unknown"
     table = real.study(data, tmp_path / "study.csv", seeds=(0,), recipes={"tiny": tiny})
-    assert set(table.columns) == {"variant", "post", "seed", "compound_precision", "retrieval"}
+    assert list(table.columns) == ["variant", "post", "seed", *real.STUDIED]
+    compounds = data.meta["compound"].unique()
+    others = np.random.default_rng(1).permutation(data.meta.groupby("compound")["moa"].first()[compounds])
+    data.meta["moa"] = data.meta["compound"].map(dict(zip(compounds, others, strict=True)))
+    shuffled = real.study(data, tmp_path / "shuffled.csv", seeds=(0,), recipes={"tiny": tiny})
+    assert (shuffled["compound_precision"] == table["compound_precision"]).all()
+    assert (shuffled["nsc"] != table["nsc"]).any()
 
 
 def test_missing_crops(real, tmp_path, capsys):
