@@ -34,6 +34,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 RESULTS = REPOSITORY / "book" / "results"
 CHANNELS = ("dna", "tubulin", "actin")
 SEEDS = {"simulated": 3000, "again": 3001}  # of the two draws; no other simulation of the project uses them
+SETS = ("real", *SEEDS)
 UNTRAINED_SEEDS = (0, 1, 2)
 INPUT_PX = CROP_PX // 2  # the magnification of the training, which averages 96 px down to 48
 LEADING = 10  # features shown on which the classifier leans most
@@ -214,20 +215,27 @@ def gaps(measured, told):
     Returns
     -------
     dict of str to dict
-        ``gap again bound``. Of intensities, nuclei and spectra the largest factor between two values (1: none), of
-        correlations the largest difference (0: none), of the classifier the AUC (0.5: none).
+        ``gap again clear bound``. Of intensities, nuclei and spectra the largest factor between two values (1:
+        none), of correlations the largest difference (0: none), of the classifier the AUC (0.5: none). A gap is
+        clear if it is more than twice that of the two draws, factors being compared by their logarithms.
     """
-    out = {}
+    found = {}
     for (quantity, channel), rows in measured.groupby(["quantity", "channel"], sort=False):
-        for column, other in (("gap", "real"), ("again", "again")):
-            if "correlation" in quantity:
-                found = (rows["simulated"] - rows[other]).abs().max()
-            else:
-                found = np.exp(np.log(rows["simulated"] / rows[other]).abs().max())
-            out.setdefault(f"{quantity}, {channel}", {})[column] = round(float(found), 4)
-    everything = told.iloc[0]
-    out["classifier"] = {"gap": round(everything["auc"], 4), "again": round(everything["auc_again"], 4)}
-    return {name: values | {"bound": BOUNDS.get(name)} for name, values in out.items()}
+        is_factor = "correlation" not in quantity
+        values = np.log(rows[list(SETS)]) if is_factor else rows[list(SETS)]
+        apart = values.sub(values["simulated"], axis=0).abs().max()
+        found[f"{quantity}, {channel}"] = apart["real"], apart["again"], np.exp if is_factor else float
+    auc, auc_again = told.loc[0, ["auc", "auc_again"]]
+    found["classifier"] = auc - 0.5, auc_again - 0.5, lambda excess: 0.5 + excess
+    return {
+        name: {
+            "gap": round(float(said(gap)), 4),
+            "again": round(float(said(again)), 4),
+            "clear": bool(gap > 2 * again),
+            "bound": BOUNDS.get(name),
+        }
+        for name, (gap, again, said) in found.items()
+    }
 
 
 def scores(eight_bit, feats, table, trained, trained_seed):
