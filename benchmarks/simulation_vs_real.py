@@ -97,7 +97,7 @@ def main(arguments=None):
         gaps=gaps(measured, told),
         minutes=round((time.time() - start) / 60, 1),
         simulation=to_dict(SimulationConfig()),
-        training=training,
+        training={name: value for name, value in training.items() if name != "folder"},
     )
     print(f"wrote {options.out}/simulation_vs_real*.csv")
 
