@@ -42,14 +42,18 @@ def spectrum_ratio(measured):
                 y=rows["simulated"] / rows[other],
                 mode="lines",
                 name=CHANNEL_NAMES[channel] + name,
+                legendgroup=channel,
+                showlegend=other == "real",
                 line={"color": _COLOURS[channel], "dash": dash, "width": 2.5 if other == "real" else 1.5},
                 hovertemplate="detail of %{x:.1f} px: %{y:.2f} times<extra>%{fullData.name}</extra>",
             )
     figure.add_hline(y=1, line={"color": NEUTRAL, "width": 1})
-    bare(figure, height=430, legend={"y": -0.2})
+    bare(figure, height=430, legend={"y": 1, "yanchor": "bottom"}, margin={"t": 50})
     figure.update_xaxes(type="log", autorange="reversed", title="size of the detail (period), px")
     figure.update_xaxes(tickvals=_SIZES_PX, ticktext=list(map(str, _SIZES_PX)))
-    figure.update_yaxes(type="log", title="power, simulated ÷ real", tickvals=[0.1, 0.2, 0.5, 1, 2, 5])
+    figure.update_yaxes(
+        type="log", title="power, simulated ÷ real", tickvals=[0.1, 0.2, 0.5, 1, 2, 5], zeroline=False
+    )
     return figure
 
 
@@ -91,7 +95,11 @@ def told_by_family(told):
     for place in np.arange(len(kinds) - 1) + 0.5:
         figure.add_hline(y=place, line={"color": GRID, "width": 1})
     figure.update_yaxes(
-        tickvals=list(range(len(kinds))), ticktext=kinds, range=[len(kinds) - 0.5, -0.5], showgrid=False
+        tickvals=list(range(len(kinds))),
+        ticktext=kinds,
+        range=[len(kinds) - 0.5, -0.5],
+        showgrid=False,
+        zeroline=False,
     )
     figure.update_xaxes(title="AUC: 0.5 cannot tell, 1 always tells", range=[0.42, 1.02], zeroline=False)
     return figure

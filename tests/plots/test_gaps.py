@@ -23,6 +23,7 @@ def test_lines_hold_the_ratio_at_each_size(measured):
     before = measured.copy()
     figure = plots.spectrum_ratio(measured)
     assert [trace.name for trace in figure.data] == ["DNA", "DNA, two draws", "actin", "actin, two draws"]
+    assert [trace.showlegend for trace in figure.data] == [True, False] * 2
     np.testing.assert_allclose([trace.x for trace in figure.data], [[10, 2]] * 4)
     np.testing.assert_allclose([trace.y for trace in figure.data], [[2, 0.5], [1, 1], [1, 3], [2, 1]])
     pd.testing.assert_frame_equal(measured, before)
