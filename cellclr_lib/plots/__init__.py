@@ -4,13 +4,14 @@
 series, `layout` what lies on plates and in weeks, `screens` counts of cells on plates and what became of the
 cells, `loss` what is pulled and pushed, `training` curves and the embedding map, `scores` everything about NSC and
 NSCB, `postprocessing` what whitening and TVN do, `real` what the real screen costs and where its scores
-stand, `tuning` the results of a sweep, `seeds` whether they are more than luck, `views` random changes of
-cells, `ablations` which settings pay.
+stand, `gaps` how far simulated crops are from real ones, `tuning` the results of a sweep, `seeds` whether
+they are more than luck, `views` random changes of cells, `ablations` which settings pay.
 """
 
 from . import style
 from .ablations import ablation
 from .fields import beside, contrast, dose_series
+from .gaps import spectrum_ratio, told_by_family
 from .images import composite, field, montage, pairs
 from .layout import compounds_by_week, moa_code, moa_plate_map
 from .loss import circle_walk, hardest_negatives, push_enrichment, push_weights, similarity_matrices
@@ -81,6 +82,7 @@ __all__ = [
     "score_slope",
     "score_table",
     "similarity_matrices",
+    "spectrum_ratio",
     "stage_times",
     "sweep_agreement",
     "sweep_cost",
@@ -88,6 +90,7 @@ __all__ = [
     "sweep_heatmap",
     "sweep_interaction",
     "sweep_parallel",
+    "told_by_family",
     "training_curves",
     "view_agreement",
     "view_grid",
