@@ -2,6 +2,7 @@
 
 from cellclr_lib.data.cropping import CropConfig, crop_cells, crop_screen, scale_to_uint8
 from cellclr_lib.data.nuclei import find_nuclei, segment_nuclei
+from cellclr_lib.data.positions import read_positions
 from cellclr_lib.data.screen import Screen
 from cellclr_lib.data.simulate import SimulationConfig, simulate
 from cellclr_lib.data.store import CellStore
@@ -14,6 +15,7 @@ __all__ = [
     "crop_cells",
     "crop_screen",
     "find_nuclei",
+    "read_positions",
     "scale_to_uint8",
     "segment_nuclei",
     "simulate",

@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from cellclr_lib import config as configuration
 from cellclr_lib.data.nuclei import segment_nuclei
+from cellclr_lib.data.positions import read_positions
 from cellclr_lib.data.store import CellStore
 
 log = logging.getLogger(__name__)
@@ -27,7 +28,10 @@ log = logging.getLogger(__name__)
 COLUMNS = ["plate", "well", "site", "batch", "replicate", "compound", "concentration_um", "moa", "role"]
 FIELDS_PER_PART = 16
 SHOWN = 5  # skipped fields that are named on the screen; all are in store.json
-CODE = [Path(__file__).with_name(name) for name in ("cropping.py", "nuclei.py", "screen.py", "store.py")]
+CODE = [
+    Path(__file__).with_name(name)
+    for name in ("cropping.py", "nuclei.py", "positions.py", "screen.py", "store.py")
+]
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,8 @@ class CropConfig:
     min_area_px: int = 150  # smaller objects are debris (a condensed mitotic nucleus has about 300)
     max_area_px: int = 6000  # larger ones are clumps or dirt (a nucleus has about 800)
     min_solidity: float = 0.75  # share of its convex hull that a nucleus fills; ragged objects are debris
+    object_table: Path | None = None  # published positions, one row per cell; nuclei are then not looked for
+    image_table: Path | None = None  # the fields that object_table speaks of; see `read_positions`
 
     def __post_init__(self):
         if self.crop_px < 1:
@@ -53,6 +59,8 @@ class CropConfig:
                 f"low_percentile {self.low_percentile} must be below high_percentile {self.high_percentile}, "
                 "both in [0, 100]"
             )
+        if (self.object_table is None) != (self.image_table is None):
+            raise ValueError("object_table and image_table belong together; give both or neither")
 
 
 def crop_screen(screen, path, config=None, jobs=None, progress=True):
@@ -82,7 +90,7 @@ def crop_screen(screen, path, config=None, jobs=None, progress=True):
     FileExistsError
         If `path` holds a finished store.
     ValueError
-        If no field could be read or no cell was found.
+        If no field could be read or no cell was found, or as `read_positions` if published positions are given.
 
     Notes
     -----
@@ -94,6 +102,8 @@ def crop_screen(screen, path, config=None, jobs=None, progress=True):
         raise FileExistsError(f"{path} already holds a cell store; choose another folder or remove it")
     workers = joblib.Parallel(n_jobs=jobs or os.cpu_count(), return_as="generator_unordered")
     fields = screen.fields
+    if config.object_table is not None:
+        fields = fields.assign(centres=read_positions(config.object_table, config.image_table, fields))
     began_with = configuration.key(config, str(screen.root.resolve()), joblib.hash(fields), code=CODE)
     parts = path / f"parts-{began_with}"
     parts.mkdir(parents=True, exist_ok=True)
@@ -118,7 +128,7 @@ def crop_screen(screen, path, config=None, jobs=None, progress=True):
     return _assemble(screen, path, parts, [part for part, _ in work], scaling, config)
 
 
-def crop_cells(field, config):
+def crop_cells(field, config, centres=None):
     """Find the nuclei of one field and cut a square around each.
 
     Parameters
@@ -126,22 +136,25 @@ def crop_cells(field, config):
     field : ndarray, shape (C, H, W), uint16
         Channel 0 is DNA.
     config : CropConfig
+    centres : ndarray, shape (n, 2), optional
+        Column and row of each nucleus, if they are known; none is then looked for.
 
     Returns
     -------
     crops : ndarray, shape (n, C, crop_px, crop_px), uint16
         Raw values; the nucleus is in the middle.
     kept : pandas.DataFrame
-        n rows ``x_px y_px nucleus_area_px``.
+        n rows ``x_px y_px nucleus_area_px``; the area is NaN where `centres` were given.
     rejected : pandas.DataFrame
-        ``x_px y_px nucleus_area_px reason``; reason is "border", "too small", "too large" or "ragged".
+        ``x_px y_px nucleus_area_px reason``; reason is "border", "too small", "too large" or "ragged";
+        where `centres` were given, only "border".
+
+    Raises
+    ------
+    ValueError
+        If one of `centres` lies outside the field.
     """
-    nuclei = regionprops(segment_nuclei(field[0]))
-    places = [(*nucleus.centroid[::-1], nucleus.area) for nucleus in nuclei]
-    objects = pd.DataFrame(places, columns=["x_px", "y_px", "nucleus_area_px"], dtype=float)
-    # An object fills at most as much of its bounding box as of its convex hull, which takes far longer to find.
-    limit = config.min_solidity
-    ragged = np.array([nucleus.extent < limit and nucleus.solidity < limit for nucleus in nuclei], dtype=bool)
+    objects, ragged = _find(field, config) if centres is None else _given(field, centres)
     size = config.crop_px
     top = objects["y_px"].round().astype(int) - size // 2
     left = objects["x_px"].round().astype(int) - size // 2
@@ -161,6 +174,31 @@ def crop_cells(field, config):
     crops = [field[:, y : y + size, x : x + size] for y, x in corners]
     crops = np.stack(crops) if crops else np.empty((0, len(field), size, size), field.dtype)
     return crops, objects[keep], objects[~keep].assign(reason=reason[~keep])
+
+
+def _find(field, config):
+    """The objects of the DNA channel, and which of them are ragged."""
+    nuclei = regionprops(segment_nuclei(field[0]))
+    places = [(*nucleus.centroid[::-1], nucleus.area) for nucleus in nuclei]
+    objects = pd.DataFrame(places, columns=["x_px", "y_px", "nucleus_area_px"], dtype=float)
+    # An object fills at most as much of its bounding box as of its convex hull, which takes far longer to find.
+    limit = config.min_solidity
+    ragged = np.array([nucleus.extent < limit and nucleus.solidity < limit for nucleus in nuclei], dtype=bool)
+    return objects, ragged
+
+
+def _given(field, centres):
+    """The same where only the centres are known."""
+    height, width = field.shape[1:]
+    outside = (centres < 0).any(axis=1) | (centres > (width - 1, height - 1)).any(axis=1)
+    if outside.any():
+        x, y = centres[outside][0]
+        raise ValueError(
+            f"{outside.sum()} of {len(centres)} positions lie outside a field of {width} × {height} px, first "
+            f"x {x:g}, y {y:g}; do they belong to these images?"
+        )
+    objects = pd.DataFrame(centres, columns=["x_px", "y_px"]).assign(nucleus_area_px=np.nan)
+    return objects, np.zeros(len(objects), dtype=bool)
 
 
 def scale_to_uint8(images, limits):
@@ -215,7 +253,10 @@ def _crop_part(screen, rows, part, limits, config):
             place = {"plate": row["plate"], "well": row["well"], "site": int(row["site"])}
             skipped.append({**place, "reason": str(error)})
             continue
-        cut, cells, refused = crop_cells(field, config)
+        try:
+            cut, cells, refused = crop_cells(field, config, row.get("centres"))
+        except ValueError as error:
+            raise ValueError(f"{row['plate']} {row['well']} site {row['site']}: {error}") from error
         crops.append(cut if limits is None else scale_to_uint8(cut, limits))
         kept.append(cells.assign(**row[COLUMNS]))
         rejected.append(refused.assign(**row[["plate", "well", "site"]]))

@@ -2,8 +2,8 @@
 
 Annotation columns come first: ``Metadata_Plate``, ``Metadata_Well``, ``Metadata_Compound``,
 ``Metadata_Concentration`` (µM), ``Metadata_MoA``, ``Metadata_Batch`` (the week) and so on; the features follow.
-Where a well has no known mechanism this library holds an empty text and others expect a missing value, which is what
-is written. Explained in chapter 10, your own screen.
+Where a well has no known mechanism this library holds an empty text, and others expect a missing value: that is
+written. Explained in chapter 10, your own screen.
 """
 
 from pathlib import Path
