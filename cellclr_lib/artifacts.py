@@ -22,7 +22,8 @@ from cellclr_lib.data import CellStore, CropConfig, Screen, SimulationConfig, cr
 LIBRARY = Path(__file__).parent
 SCREEN_CODE = [LIBRARY / "data" / "simulate"]
 CROP_CODE = [LIBRARY / "annotations.py"] + [
-    LIBRARY / "data" / name for name in ("screen.py", "nuclei.py", "positions.py", "cropping.py", "store.py")
+    LIBRARY / "data" / name
+    for name in ("screen.py", "illumination.py", "nuclei.py", "positions.py", "cropping.py", "store.py")
 ]
 BASELINE_CODE = [LIBRARY / "learning"]
 # The history holds scores of the monitor, so the code of those scores counts; the baselines do not.

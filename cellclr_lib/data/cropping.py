@@ -9,6 +9,7 @@ import logging
 import os
 import shutil
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +20,7 @@ from skimage.measure import regionprops
 from tqdm import tqdm
 
 from cellclr_lib import config as configuration
+from cellclr_lib.data.illumination import FEW_FIELDS, EvenScreen, Illumination, fit_illumination
 from cellclr_lib.data.nuclei import segment_nuclei
 from cellclr_lib.data.positions import read_positions
 from cellclr_lib.data.store import CellStore
@@ -30,7 +32,7 @@ FIELDS_PER_PART = 16
 SHOWN = 5  # skipped fields that are named on the screen; all are in store.json
 CODE = [
     Path(__file__).with_name(name)
-    for name in ("cropping.py", "nuclei.py", "positions.py", "screen.py", "store.py")
+    for name in ("cropping.py", "illumination.py", "nuclei.py", "positions.py", "screen.py", "store.py")
 ]
 
 
@@ -46,6 +48,7 @@ class CropConfig:
     min_area_px: int = 150  # smaller objects are debris (a condensed mitotic nucleus has about 300)
     max_area_px: int = 6000  # larger ones are clumps or dirt (a nucleus has about 800)
     min_solidity: float = 0.75  # share of its convex hull that a nucleus fills; ragged objects are debris
+    even_light: bool = False  # divide out the light of each plate, measured on all of its fields
     object_table: Path | None = None  # published positions, one row per cell; nuclei are then not looked for
     image_table: Path | None = None  # the fields that object_table speaks of; see `read_positions`
 
@@ -83,7 +86,8 @@ def crop_screen(screen, path, config=None, jobs=None, progress=True):
     CellStore
         ``images (N, C, crop_px, crop_px)`` in the order of the screen's fields, the table with nucleus centres
         ``x_px y_px`` (column and row in the field) and ``nucleus_area_px``, ``.rejected`` with a reason for each
-        object that was not kept, and ``.info["skipped"]`` with a reason for each field that could not be read.
+        object that was not kept, and ``.info["skipped"]`` with a reason for each field that could not be read;
+        ``.info["scaling"]`` and ``.info["light"]`` hold what was measured on each plate.
 
     Raises
     ------
@@ -108,7 +112,10 @@ def crop_screen(screen, path, config=None, jobs=None, progress=True):
     parts = path / f"parts-{began_with}"
     parts.mkdir(parents=True, exist_ok=True)
 
-    scaling = {}
+    light, scaling = {}, {}
+    if config.even_light:
+        light = _measure_light(screen, parts, workers, progress)
+        screen = EvenScreen(screen, light)
     if config.dtype == "uint8":
         scaling = _saved(parts / "scaling.json", lambda: _measure_scaling(screen, config, workers, progress))
     work = [
@@ -125,7 +132,7 @@ def crop_screen(screen, path, config=None, jobs=None, progress=True):
         )
         for done in workers(calls):
             bar.update(done)
-    return _assemble(screen, path, parts, [part for part, _ in work], scaling, config)
+    return _assemble(screen, path, parts, [part for part, _ in work], light, scaling, config)
 
 
 def crop_cells(field, config, centres=None):
@@ -220,6 +227,39 @@ def scale_to_uint8(images, limits):
     return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
 
 
+def _measure_light(screen, parts, workers, progress):
+    """``{plate: Illumination}``; a plate of which no field can be read has none."""
+    plates = list(screen.fields.groupby("plate", sort=False))
+    calls = (joblib.delayed(_plate_light)(screen, rows, parts / f"light-{plate}.json") for plate, rows in plates)
+    bar = tqdm(workers(calls), total=len(plates), desc="measuring light", unit="plate", disable=not progress)
+    if few := [plate for plate, rows in plates if len(rows) < FEW_FIELDS]:
+        log.warning(
+            "%d plates have fewer than %d fields, first %s: the light measured on them holds traces of cells",
+            len(few),
+            FEW_FIELDS,
+            few[0],
+        )
+    found = dict(bar)
+    return {plate: found[plate] for plate in sorted(found) if found[plate] is not None}
+
+
+def _plate_light(screen, rows, file):
+    def readable():
+        for _, row in rows.iterrows():
+            try:
+                yield screen.load_field(row)
+            except (OSError, ValueError):
+                continue  # recorded with its reason when it is its turn to be cropped
+
+    def measure():
+        fields = readable()
+        first = next(fields, None)
+        return None if first is None else configuration.to_dict(fit_illumination(chain([first], fields)))
+
+    plate, found = rows["plate"].iloc[0], _saved(file, measure)
+    return plate, None if found is None else configuration.from_dict(Illumination, found, file)
+
+
 def _measure_scaling(screen, config, workers, progress):
     """``{plate: [[low, high] of each channel]}``."""
     plates = list(screen.fields.groupby("plate", sort=False))
@@ -268,7 +308,7 @@ def _crop_part(screen, rows, part, limits, config):
     return len(rows)
 
 
-def _assemble(screen, path, parts, names, scaling, config):
+def _assemble(screen, path, parts, names, light, scaling, config):
     """Join the parts, in order, into one store and remove them."""
     skipped = [entry for name in names for entry in json.loads(name.with_suffix(".json").read_text())]
     for entry in skipped[:SHOWN]:
@@ -291,6 +331,7 @@ def _assemble(screen, path, parts, names, scaling, config):
         channels=screen.channels,
         rejected=pd.concat(rejected, ignore_index=True),
         config=configuration.to_dict(config),
+        light={plate: configuration.to_dict(found) for plate, found in light.items()},
         scaling=scaling,
         skipped=skipped,
         source=screen.root.name,
