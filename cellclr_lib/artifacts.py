@@ -22,7 +22,8 @@ from cellclr_lib.data import CellStore, CropConfig, Screen, SimulationConfig, cr
 LIBRARY = Path(__file__).parent
 SCREEN_CODE = [LIBRARY / "data" / "simulate"]
 CROP_CODE = [LIBRARY / "annotations.py"] + [
-    LIBRARY / "data" / name for name in ("screen.py", "nuclei.py", "cropping.py", "store.py")
+    LIBRARY / "data" / name
+    for name in ("screen.py", "illumination.py", "nuclei.py", "positions.py", "cropping.py", "store.py")
 ]
 BASELINE_CODE = [LIBRARY / "learning"]
 # The history holds scores of the monitor, so the code of those scores counts; the baselines do not.
@@ -74,7 +75,8 @@ def crops(cropping=None, source=None):
     CellStore
     """
     cropping, source = cropping or CropConfig(), source or SimulationConfig()
-    folder = cache() / "crops" / configuration.key(cropping, _screen_key(source), code=CROP_CODE)
+    tables = [Path(table) for table in (cropping.object_table, cropping.image_table) if table is not None]
+    folder = cache() / "crops" / configuration.key(cropping, _screen_key(source), code=CROP_CODE + tables)
     with _lock(folder):
         if not (folder / "store.json").exists():
             crop_screen(screen(source), folder, cropping)

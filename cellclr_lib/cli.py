@@ -35,7 +35,7 @@ def main(arguments=None):
     start = time.time()
     try:
         made = options.run(options)
-    except (OSError, ValueError) as error:
+    except (ImportError, OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -88,7 +88,14 @@ def parser():
     command.add_argument("features", type=Path, help="features (.npy), one row per cell of the store")
     command.add_argument("--protocol", choices=["strict", "published"], default="strict", help="default: strict")
     command.add_argument("--out", type=Path, help="also write the table as CSV")
-    command.add_argument("--profiles", type=Path, help="also write well profiles (Parquet, Metadata_* columns)")
+
+    command = _command(commands, "export", _export, "write well profiles for pycytominer, copairs or scanpy")
+    command.add_argument("store", type=Path, help="folder of the store that the features were made from")
+    command.add_argument("features", type=Path, help="features (.npy), one row per cell of the store")
+    command.add_argument(
+        "profiles", type=Path, help="file to write: .parquet (Metadata_* columns) or .h5ad (AnnData)"
+    )
+    command.add_argument("--post", default="none", help="none (default), standardised, whitening or tvn")
 
     command = _command(commands, "reproduce", _reproduce, "go the whole way: screen, crops, training, scores")
     command.add_argument("--config", type=Path, help="YAML file with fields of Reproduction")
@@ -213,14 +220,10 @@ def _embed(options):
 
 
 def _evaluate(options):
-    import numpy as np
+    from cellclr_lib.profiles import report
 
-    from cellclr_lib.data import CellStore
-    from cellclr_lib.profiles import report, save_profiles, wells
-
-    store = CellStore.open(options.store)
-    feats = np.load(options.features)
-    table = report(store.table, feats, protocol=options.protocol)
+    meta, feats = _features(options)
+    table = report(meta, feats, protocol=options.protocol)
     for row in table.itertuples():
         print(
             f"{row.post:>12}"
@@ -232,6 +235,34 @@ def _evaluate(options):
     print(f"{'chance':>12}  NSC {table['nsc_chance'].mean():.1%}  NSCB {table['nscb_chance'].mean():.1%}")
     if options.out:
         table.to_csv(options.out, index=False)
-    if options.profiles:
-        save_profiles(options.profiles, *wells(store.table, feats))
     return f"scored {len(feats)} cells by the {options.protocol} protocol"
+
+
+def _export(options):
+    from cellclr_lib.profiles import to_anndata, to_parquet, wells
+    from cellclr_lib.profiles.report import postprocess
+
+    if options.profiles.suffix not in (".parquet", ".h5ad"):
+        raise ValueError(f"profiles are written as .parquet or .h5ad, not {options.profiles.name!r}")
+    meta, feats = wells(*_features(options))
+    feats = postprocess(meta, feats, options.post)
+    if options.profiles.suffix == ".h5ad":
+        to_anndata(meta, feats).write_h5ad(options.profiles)
+    else:
+        to_parquet(options.profiles, meta, feats)
+    return f"exported: {options.profiles}, {feats.shape[0]} wells × {feats.shape[1]} features"
+
+
+def _features(options):
+    """The table of the store's cells and their features."""
+    import numpy as np
+
+    from cellclr_lib.data import CellStore
+
+    store = CellStore.open(options.store)
+    feats = np.load(options.features)
+    if len(feats) != len(store):
+        raise ValueError(
+            f"{options.features} holds {len(feats)} cells, {options.store} {len(store)}; embed it again"
+        )
+    return store.table, feats

@@ -44,6 +44,19 @@ def test_other_code_is_another_artefact(cache, monkeypatch, tmp_path):
     assert artifacts.crops(source=SOURCE).path != before
 
 
+def test_other_positions_are_another_artefact(cache, monkeypatch, tmp_path):
+    tables = tmp_path / "objects.txt", tmp_path / "images.txt"
+    cropping = CropConfig(object_table=tables[0], image_table=tables[1])
+    monkeypatch.setattr(artifacts, "crop_screen", lambda screen, folder, cropping: None)
+    monkeypatch.setattr(artifacts.CellStore, "open", lambda folder: folder)
+    folders = set()
+    for content in ("1", "2"):
+        for table in tables:
+            table.write_text(content)
+        folders.add(artifacts.crops(cropping, SOURCE))
+    assert len(folders) == 2
+
+
 def test_a_screen_may_be_a_folder(cache):
     folder = artifacts.screen(SOURCE).root
     assert len(artifacts.screen(folder).fields) == len(artifacts.screen(SOURCE).fields)

@@ -30,8 +30,8 @@ def way(tmp_path_factory, tiny_screen):
     ]
     assert main(train) == 0
     assert main(["embed", str(run / "checkpoint.pt"), str(store), str(features)]) == 0
-    tables = ["--out", str(folder / "scores.csv"), "--profiles", str(folder / "profiles.parquet")]
-    assert main(["evaluate", str(store), str(features), *tables]) == 0
+    assert main(["evaluate", str(store), str(features), "--out", str(folder / "scores.csv")]) == 0
+    assert main(["export", str(store), str(features), str(folder / "profiles.parquet")]) == 0
     return folder
 
 
@@ -43,7 +43,28 @@ def test_the_whole_way(way):
     assert scores["post"].tolist() == ["none", "standardised", "whitening", "tvn"]
     assert scores[["nsc", "nscb"]].stack().between(0, 1).all()
     profiles = pd.read_parquet(way / "profiles.parquet")
-    assert len(profiles) == len(cells.drop_duplicates(["plate", "well"])) and "Metadata_plate" in profiles
+    assert len(profiles) == len(cells.drop_duplicates(["plate", "well"])) and "Metadata_Plate" in profiles
+    assert (profiles.drop(columns=profiles.filter(regex="^Metadata_")).dtypes == np.float32).all()
+
+
+def test_profiles_are_post_processed_and_exported_as_anndata(way):
+    anndata = pytest.importorskip("anndata", reason="needs the extra anndata")
+    stage = ["export", str(way / "store"), str(way / "features.npy")]
+    assert main([*stage, str(way / "profiles.h5ad"), "--post", "standardised"]) == 0
+    profiles = anndata.read_h5ad(way / "profiles.h5ad")
+    np.testing.assert_allclose(profiles.X.mean(axis=0), 0, atol=1e-4)
+
+
+def test_what_cannot_be_exported_is_said(way, capsys):
+    stage = [str(way / "store"), str(way / "features.npy")]
+    assert main(["export", *stage, str(way / "profiles.csv")]) == 1
+    assert ".parquet or .h5ad, not 'profiles.csv'" in capsys.readouterr().err
+    assert main(["export", *stage, str(way / "profiles.parquet"), "--post", "bleach"]) == 1
+    assert "'bleach'" in capsys.readouterr().err
+    np.save(way / "few.npy", np.zeros((2, 3), np.float32))
+    for command in (["evaluate"], ["export", str(way / "profiles.parquet")]):
+        assert main([command[0], stage[0], str(way / "few.npy"), *command[1:]]) == 1
+        assert "holds 2 cells" in capsys.readouterr().err
 
 
 def test_single_settings_win_over_the_file(way):
@@ -94,7 +115,7 @@ def test_a_broken_yaml_is_named(tmp_path, capsys):
 
 
 def test_help_and_usage():
-    for command in ([], ["simulate"], ["crop"], ["train"], ["embed"], ["evaluate"]):
+    for command in ([], ["simulate"], ["crop"], ["train"], ["embed"], ["evaluate"], ["export"]):
         with pytest.raises(SystemExit) as stop:
             main([*command, "--help"])
         assert stop.value.code == 0

@@ -9,6 +9,7 @@ import logging
 import os
 import shutil
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -19,7 +20,9 @@ from skimage.measure import regionprops
 from tqdm import tqdm
 
 from cellclr_lib import config as configuration
+from cellclr_lib.data.illumination import FEW_FIELDS, EvenScreen, Illumination, fit_illumination
 from cellclr_lib.data.nuclei import segment_nuclei
+from cellclr_lib.data.positions import read_positions
 from cellclr_lib.data.store import CellStore
 
 log = logging.getLogger(__name__)
@@ -27,7 +30,10 @@ log = logging.getLogger(__name__)
 COLUMNS = ["plate", "well", "site", "batch", "replicate", "compound", "concentration_um", "moa", "role"]
 FIELDS_PER_PART = 16
 SHOWN = 5  # skipped fields that are named on the screen; all are in store.json
-CODE = [Path(__file__).with_name(name) for name in ("cropping.py", "nuclei.py", "screen.py", "store.py")]
+CODE = [
+    Path(__file__).with_name(name)
+    for name in ("cropping.py", "illumination.py", "nuclei.py", "positions.py", "screen.py", "store.py")
+]
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,9 @@ class CropConfig:
     min_area_px: int = 150  # smaller objects are debris (a condensed mitotic nucleus has about 300)
     max_area_px: int = 6000  # larger ones are clumps or dirt (a nucleus has about 800)
     min_solidity: float = 0.75  # share of its convex hull that a nucleus fills; ragged objects are debris
+    even_light: bool = False  # divide out the light of each plate, measured on all of its fields
+    object_table: Path | None = None  # published positions, one row per cell; nuclei are then not looked for
+    image_table: Path | None = None  # the fields that object_table speaks of; see `read_positions`
 
     def __post_init__(self):
         if self.crop_px < 1:
@@ -53,6 +62,8 @@ class CropConfig:
                 f"low_percentile {self.low_percentile} must be below high_percentile {self.high_percentile}, "
                 "both in [0, 100]"
             )
+        if (self.object_table is None) != (self.image_table is None):
+            raise ValueError("object_table and image_table belong together; give both or neither")
 
 
 def crop_screen(screen, path, config=None, jobs=None, progress=True):
@@ -75,14 +86,15 @@ def crop_screen(screen, path, config=None, jobs=None, progress=True):
     CellStore
         ``images (N, C, crop_px, crop_px)`` in the order of the screen's fields, the table with nucleus centres
         ``x_px y_px`` (column and row in the field) and ``nucleus_area_px``, ``.rejected`` with a reason for each
-        object that was not kept, and ``.info["skipped"]`` with a reason for each field that could not be read.
+        object that was not kept, and ``.info["skipped"]`` with a reason for each field that could not be read;
+        ``.info["scaling"]`` and ``.info["light"]`` hold what was measured on each plate.
 
     Raises
     ------
     FileExistsError
         If `path` holds a finished store.
     ValueError
-        If no field could be read or no cell was found.
+        If no field could be read or no cell was found, or as `read_positions` if published positions are given.
 
     Notes
     -----
@@ -94,11 +106,16 @@ def crop_screen(screen, path, config=None, jobs=None, progress=True):
         raise FileExistsError(f"{path} already holds a cell store; choose another folder or remove it")
     workers = joblib.Parallel(n_jobs=jobs or os.cpu_count(), return_as="generator_unordered")
     fields = screen.fields
+    if config.object_table is not None:
+        fields = fields.assign(centres=read_positions(config.object_table, config.image_table, fields))
     began_with = configuration.key(config, str(screen.root.resolve()), joblib.hash(fields), code=CODE)
     parts = path / f"parts-{began_with}"
     parts.mkdir(parents=True, exist_ok=True)
 
-    scaling = {}
+    light, scaling = {}, {}
+    if config.even_light:
+        light = _measure_light(screen, parts, workers, progress)
+        screen = EvenScreen(screen, light)
     if config.dtype == "uint8":
         scaling = _saved(parts / "scaling.json", lambda: _measure_scaling(screen, config, workers, progress))
     work = [
@@ -115,10 +132,10 @@ def crop_screen(screen, path, config=None, jobs=None, progress=True):
         )
         for done in workers(calls):
             bar.update(done)
-    return _assemble(screen, path, parts, [part for part, _ in work], scaling, config)
+    return _assemble(screen, path, parts, [part for part, _ in work], light, scaling, config)
 
 
-def crop_cells(field, config):
+def crop_cells(field, config, centres=None):
     """Find the nuclei of one field and cut a square around each.
 
     Parameters
@@ -126,22 +143,25 @@ def crop_cells(field, config):
     field : ndarray, shape (C, H, W), uint16
         Channel 0 is DNA.
     config : CropConfig
+    centres : ndarray, shape (n, 2), optional
+        Column and row of each nucleus, if they are known; none is then looked for.
 
     Returns
     -------
     crops : ndarray, shape (n, C, crop_px, crop_px), uint16
         Raw values; the nucleus is in the middle.
     kept : pandas.DataFrame
-        n rows ``x_px y_px nucleus_area_px``.
+        n rows ``x_px y_px nucleus_area_px``; the area is NaN where `centres` were given.
     rejected : pandas.DataFrame
-        ``x_px y_px nucleus_area_px reason``; reason is "border", "too small", "too large" or "ragged".
+        ``x_px y_px nucleus_area_px reason``; reason is "border", "too small", "too large" or "ragged";
+        where `centres` were given, only "border".
+
+    Raises
+    ------
+    ValueError
+        If one of `centres` lies outside the field.
     """
-    nuclei = regionprops(segment_nuclei(field[0]))
-    places = [(*nucleus.centroid[::-1], nucleus.area) for nucleus in nuclei]
-    objects = pd.DataFrame(places, columns=["x_px", "y_px", "nucleus_area_px"], dtype=float)
-    # An object fills at most as much of its bounding box as of its convex hull, which takes far longer to find.
-    limit = config.min_solidity
-    ragged = np.array([nucleus.extent < limit and nucleus.solidity < limit for nucleus in nuclei], dtype=bool)
+    objects, ragged = _find(field, config) if centres is None else _given(field, centres)
     size = config.crop_px
     top = objects["y_px"].round().astype(int) - size // 2
     left = objects["x_px"].round().astype(int) - size // 2
@@ -163,6 +183,31 @@ def crop_cells(field, config):
     return crops, objects[keep], objects[~keep].assign(reason=reason[~keep])
 
 
+def _find(field, config):
+    """The objects of the DNA channel, and which of them are ragged."""
+    nuclei = regionprops(segment_nuclei(field[0]))
+    places = [(*nucleus.centroid[::-1], nucleus.area) for nucleus in nuclei]
+    objects = pd.DataFrame(places, columns=["x_px", "y_px", "nucleus_area_px"], dtype=float)
+    # An object fills at most as much of its bounding box as of its convex hull, which takes far longer to find.
+    limit = config.min_solidity
+    ragged = np.array([nucleus.extent < limit and nucleus.solidity < limit for nucleus in nuclei], dtype=bool)
+    return objects, ragged
+
+
+def _given(field, centres):
+    """The same where only the centres are known."""
+    height, width = field.shape[1:]
+    outside = (centres < 0).any(axis=1) | (centres > (width - 1, height - 1)).any(axis=1)
+    if outside.any():
+        x, y = centres[outside][0]
+        raise ValueError(
+            f"{outside.sum()} of {len(centres)} positions lie outside a field of {width} × {height} px, first "
+            f"x {x:g}, y {y:g}; do they belong to these images?"
+        )
+    objects = pd.DataFrame(centres, columns=["x_px", "y_px"]).assign(nucleus_area_px=np.nan)
+    return objects, np.zeros(len(objects), dtype=bool)
+
+
 def scale_to_uint8(images, limits):
     """Scale raw crops so that each channel's limits become 0 and 255.
 
@@ -180,6 +225,39 @@ def scale_to_uint8(images, limits):
     low, high = np.asarray(limits, np.float32).T[:, :, None, None]
     scaled = (images.astype(np.float32) - low) * (255 / np.maximum(high - low, 1))
     return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+
+
+def _measure_light(screen, parts, workers, progress):
+    """``{plate: Illumination}``; a plate of which no field can be read has none."""
+    plates = list(screen.fields.groupby("plate", sort=False))
+    calls = (joblib.delayed(_plate_light)(screen, rows, parts / f"light-{plate}.json") for plate, rows in plates)
+    bar = tqdm(workers(calls), total=len(plates), desc="measuring light", unit="plate", disable=not progress)
+    if few := [plate for plate, rows in plates if len(rows) < FEW_FIELDS]:
+        log.warning(
+            "%d plates have fewer than %d fields, first %s: the light measured on them holds traces of cells",
+            len(few),
+            FEW_FIELDS,
+            few[0],
+        )
+    found = dict(bar)
+    return {plate: found[plate] for plate in sorted(found) if found[plate] is not None}
+
+
+def _plate_light(screen, rows, file):
+    def readable():
+        for _, row in rows.iterrows():
+            try:
+                yield screen.load_field(row)
+            except (OSError, ValueError):
+                continue  # recorded with its reason when it is its turn to be cropped
+
+    def measure():
+        fields = readable()
+        first = next(fields, None)
+        return None if first is None else configuration.to_dict(fit_illumination(chain([first], fields)))
+
+    plate, found = rows["plate"].iloc[0], _saved(file, measure)
+    return plate, None if found is None else configuration.from_dict(Illumination, found, file)
 
 
 def _measure_scaling(screen, config, workers, progress):
@@ -215,7 +293,10 @@ def _crop_part(screen, rows, part, limits, config):
             place = {"plate": row["plate"], "well": row["well"], "site": int(row["site"])}
             skipped.append({**place, "reason": str(error)})
             continue
-        cut, cells, refused = crop_cells(field, config)
+        try:
+            cut, cells, refused = crop_cells(field, config, row.get("centres"))
+        except ValueError as error:
+            raise ValueError(f"{row['plate']} {row['well']} site {row['site']}: {error}") from error
         crops.append(cut if limits is None else scale_to_uint8(cut, limits))
         kept.append(cells.assign(**row[COLUMNS]))
         rejected.append(refused.assign(**row[["plate", "well", "site"]]))
@@ -227,7 +308,7 @@ def _crop_part(screen, rows, part, limits, config):
     return len(rows)
 
 
-def _assemble(screen, path, parts, names, scaling, config):
+def _assemble(screen, path, parts, names, light, scaling, config):
     """Join the parts, in order, into one store and remove them."""
     skipped = [entry for name in names for entry in json.loads(name.with_suffix(".json").read_text())]
     for entry in skipped[:SHOWN]:
@@ -250,6 +331,7 @@ def _assemble(screen, path, parts, names, scaling, config):
         channels=screen.channels,
         rejected=pd.concat(rejected, ignore_index=True),
         config=configuration.to_dict(config),
+        light={plate: configuration.to_dict(found) for plate, found in light.items()},
         scaling=scaling,
         skipped=skipped,
         source=screen.root.name,

@@ -1,6 +1,7 @@
 """Profiles: features of cells become scores. Tables in, tables out; needs neither images nor networks."""
 
-from cellclr_lib.profiles.aggregate import load_profiles, read_profiles, save_profiles, treatments, wells
+from cellclr_lib.profiles.aggregate import load_profiles, treatments, wells
+from cellclr_lib.profiles.export import from_parquet, to_anndata, to_parquet
 from cellclr_lib.profiles.metrics import (
     Score,
     batch_predictability,
@@ -30,16 +31,17 @@ __all__ = [
     "control_retrieval",
     "drop",
     "drop_interval",
+    "from_parquet",
     "interval",
     "load_profiles",
     "nsc",
     "nscb",
     "permutation_null",
     "published_scores",
-    "read_profiles",
     "replicate_retrieval",
     "report",
-    "save_profiles",
+    "to_anndata",
+    "to_parquet",
     "treatments",
     "wells",
 ]

@@ -1,4 +1,4 @@
-"""From cells to wells to treatments, and profiles on disk.
+"""From cells to wells to treatments.
 
 Everything in this room takes and gives a pair ``(meta, feats)``: a DataFrame and an ``(n, D)`` array whose rows
 belong together. Explained in chapter 6, evaluation.
@@ -184,37 +184,6 @@ def load_profiles(path, image_table, moa_table, clean=True):
     meta["replicate"] = meta["replicate"].astype(int)
     meta.attrs["features"] = names
     return meta, checked(meta, table[names].to_numpy(dtype=float))
-
-
-def save_profiles(path, meta, feats, names=None):
-    """Write one Parquet table of ``Metadata_*`` and feature columns, as pycytominer and copairs read.
-
-    Parameters
-    ----------
-    path : path
-        Target; its folder must exist.
-    meta, feats : DataFrame and (n, D) float array
-    names : list of str, optional
-        D feature names. Default: ``Cells_Embedding_0000`` and so on, which pycytominer takes for features.
-    """
-    feats = checked(meta, feats)
-    names = [f"Cells_Embedding_{i:04d}" for i in range(feats.shape[1])] if names is None else list(names)
-    if len(names) != feats.shape[1] or len(set(names)) != len(names):
-        raise ValueError(f"{len(set(names))} different names for {feats.shape[1]} features; expected one each")
-    left = meta.reset_index(drop=True).add_prefix("Metadata_")
-    left.attrs = {}
-    pd.concat([left, pd.DataFrame(feats, columns=names)], axis=1).to_parquet(path, index=False)
-
-
-def read_profiles(path):
-    """Read what `save_profiles` wrote: ``(meta, feats, names)``."""
-    table = pd.read_parquet(path)
-    ours = [name for name in table if name.startswith("Metadata_")]
-    meta = table[ours].rename(columns=lambda name: name.removeprefix("Metadata_"))
-    if "batch" in meta and meta["batch"].map(np.ndim).gt(0).any():  # Parquet gives tuples back as arrays
-        meta["batch"] = meta["batch"].map(tuple)
-    names = [name for name in table if name not in set(ours)]
-    return meta, table[names].to_numpy(), names
 
 
 def _segment_mean(feats, code, groups):

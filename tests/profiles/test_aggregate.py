@@ -1,10 +1,10 @@
-"""Cells to wells to treatments against plain loops; profiles on disk; what is refused."""
+"""Cells to wells to treatments against plain loops; what is refused."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from cellclr_lib.profiles import load_profiles, read_profiles, save_profiles, treatments, wells
+from cellclr_lib.profiles import load_profiles, treatments, wells
 
 
 def test_wells_are_means_of_their_cells(cells):
@@ -102,20 +102,6 @@ def test_refusals(cells):
         wells(mixed, feats)
     with pytest.raises(ValueError, match="no row is a treatment"):
         treatments(*wells(meta[meta["compound"] == "DMSO"], feats[meta["compound"] == "DMSO"]))
-
-
-@pytest.mark.parametrize("level", ["wells", "treatments"])
-def test_profiles_survive_the_disk(cells, tmp_path, level):
-    meta, feats = wells(*cells) if level == "wells" else treatments(*wells(*cells))
-    save_profiles(tmp_path / "p.parquet", meta, feats.astype(np.float32))
-    meta2, feats2, names = read_profiles(tmp_path / "p.parquet")
-    pd.testing.assert_frame_equal(meta, meta2, check_dtype=False)
-    np.testing.assert_array_equal(feats2, feats.astype(np.float32))
-    assert names[0] == "Cells_Embedding_0000" and feats2.dtype == np.float32
-    wide = pd.read_parquet(tmp_path / "p.parquet")
-    assert [c for c in wide if not c.startswith("Metadata_")] == names
-    with pytest.raises(ValueError, match="expected one each"):
-        save_profiles(tmp_path / "q.parquet", meta, feats, names=["a"])
 
 
 @pytest.mark.real
