@@ -102,6 +102,7 @@ def load_encoder(path):
     """Trained encoder of the checkpoint at `path`, in evaluation mode, and its training configuration (dict)."""
     contents = load_checkpoint(path)
     config = contents["config"]
-    encoder = build_encoder(config["encoder"], contents["channels"], config["stem"])
-    encoder.load_state_dict(contents["encoder"])
+    with torch.device("meta"):  # draws no weights
+        encoder = build_encoder(config["encoder"], contents["channels"], config["stem"])
+    encoder.load_state_dict(contents["encoder"], assign=True)
     return encoder.eval(), config
