@@ -11,7 +11,8 @@ import numpy as np
 import torch
 
 from cellclr_lib.learning import ProjectionHead, build_encoder, gradcache
-from cellclr_lib.learning.compute import choose_bf16, choose_device, shrink
+from cellclr_lib.learning.compute import choose_bf16, choose_device
+from cellclr_lib.learning.pixels import shrink
 
 SMALL = 16  # cells of the step that is counted and timed on a CPU
 LEAST_CHUNK = 8  # smaller chunks have no useful batch statistics

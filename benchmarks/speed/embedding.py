@@ -10,8 +10,9 @@ import tempfile
 import torch
 
 from cellclr_lib.learning import TrainConfig, embed, train
-from cellclr_lib.learning.compute import choose_bf16, shrink
+from cellclr_lib.learning.compute import choose_bf16
 from cellclr_lib.learning.embed import load_encoder
+from cellclr_lib.learning.pixels import shrink
 from speed.measure import RUNS, take_turns
 from speed.training_step import random_store
 

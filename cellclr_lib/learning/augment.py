@@ -7,16 +7,14 @@ Source of the views: Perakis et al. 2021. Explained in chapter 3, *views*.
 """
 
 import functools
-import itertools
 import math
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
 
-from cellclr_lib.learning.warp import FREE, SIDEWAYS, UPRIGHT, gaussian_blur, movements, net_nodes, resample
-
-CPU_CHUNK = 2**20  # values that each thread of a CPU works on at a time: intermediate images stay in its cache
+from cellclr_lib.learning.pixels import to_float
+from cellclr_lib.learning.warp import gaussian_blur, net_nodes, resample
 
 
 @dataclass(frozen=True)
@@ -161,17 +159,6 @@ def two_views(images, config, generator, partners=None):
     return tuple(apply_view(shown, draw, config) for shown, draw in zip((images, partners), draws, strict=True))
 
 
-def to_float(images):
-    """Float32 tensor of `images`; integers are divided by the largest value of their type."""
-    # A product costs half of a division, and full scale still becomes exactly 1.
-    return images if images.dtype == torch.float32 else images.to(torch.float32).mul_(1 / full_scale(images.dtype))
-
-
-def full_scale(dtype):
-    """What stands for 1 in images of `dtype`: the largest integer, or 1 itself."""
-    return 1 if dtype.is_floating_point else torch.iinfo(dtype).max
-
-
 def draw_view(config, shape, generator):
     """Draw the random numbers of one view for a batch of `shape` (N, C, H, W), on the generator's device.
 
@@ -231,37 +218,19 @@ def apply_view(images, draw, config):
     jitter, blur, channel drop, noise.
     """
     with torch.autocast(images.device.type, enabled=False):  # coordinates need full precision
-        if images.device.type != "cpu":  # sorting images by what they need would wait for the device
-            return _apply_alike(to_float(images), draw, config)
-        view = torch.empty(images.shape, dtype=torch.float32)
-        # Older torch cannot index uint16; the same bits as int16 it can.
-        bits = images.view(torch.int16) if images.dtype == torch.uint16 else images
-        for rows, drawn, movement in _alike(images.shape, draw):
-            part = to_float(bits.index_select(0, rows).view(images.dtype))
-            view[rows] = _apply_alike(part, drawn, config, movement)
-    return view
+        if images.device.type == "cpu":
+            from cellclr_lib.learning.fused import apply_fused
+
+            return apply_fused(images, draw, config)
+        return apply_batched(to_float(images), draw, config)
 
 
-def _alike(shape, draw):
-    """Images that need the same work, a few at a time: their rows of the batch, what was drawn, how they move."""
-    n, *_, height, width = shape
-    movement = movements((n, height, width), draw.box, draw.flip, draw.angle, draw.bend)
-    blurred = torch.zeros(n, dtype=torch.bool) if draw.sigma is None else draw.sigma > 0
-    step = max(1, torch.get_num_threads() * CPU_CHUNK // math.prod(shape[1:]))
-    for move, blur in itertools.product((UPRIGHT, SIDEWAYS, FREE), (False, True)):
-        alike = ((movement == move) & (blurred == blur)).nonzero()[:, 0]
-        for rows in alike.split(step) if len(alike) else ():
-            drawn = draw.map(lambda t: t.index_select(0, rows))  # noqa: B023
-            yield rows, drawn if blur else replace(drawn, sigma=None), move
-
-
-def _apply_alike(images, draw, config, movement=FREE):
-    """Change `images` (float32) that all move alike; on a CPU, all or none of them are blurred."""
+def apply_batched(images, draw, config):
+    """`apply_view` for float32 `images` in operations of torch on the whole batch: what a GPU is good at."""
     if draw.box is None and draw.flip is None and draw.angle is None and draw.bend is None:
         view = images.clone()
     else:
-        geometry = draw.box, draw.flip, draw.angle, draw.bend
-        view = resample(images, *geometry, config.elastic_length_px, movement)
+        view = resample(images, draw.box, draw.flip, draw.angle, draw.bend, config.elastic_length_px)
     if draw.brightness is not None:
         offset = draw.brightness * (1 - draw.contrast) * view.mean((2, 3))
         view.mul_((draw.brightness * draw.contrast)[:, :, None, None]).add_(offset[:, :, None, None])

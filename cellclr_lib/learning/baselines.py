@@ -108,9 +108,9 @@ def untrained_encoder(images, name="small", seed=0, input_px=None, **options):
     """
     import torch
 
-    from cellclr_lib.learning.compute import shrink
     from cellclr_lib.learning.embed import embed_images
     from cellclr_lib.learning.model import build_encoder
+    from cellclr_lib.learning.pixels import read_shrunk
 
     _check(images)
     with torch.random.fork_rng(devices=[]):  # leaves the global state as it was
@@ -118,7 +118,7 @@ def untrained_encoder(images, name="small", seed=0, input_px=None, **options):
         encoder = build_encoder(name, channels=images.shape[1])
     # Channels are brought to mean 0 and deviation 1, as training does, so that only the weights are untrained.
     rows = np.unique(np.linspace(0, len(images) - 1, 1000).astype(int))
-    some = shrink(torch.from_numpy(images[rows]), input_px)
+    some = read_shrunk(images, torch.from_numpy(rows), input_px)
     encoder.set_statistics(some.mean((0, 2, 3)), some.std((0, 2, 3)))
     return embed_images(encoder, images, input_px, **options)
 

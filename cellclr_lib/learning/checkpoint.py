@@ -22,7 +22,11 @@ CODE = [
     for name in (
         "augment",
         "warp",
+        "fused",
+        "compiled",
         "compute",
+        "pixels",
+        "averaged",
         "model",
         "loss",
         "pairs",

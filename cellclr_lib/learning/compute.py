@@ -4,18 +4,15 @@ import ctypes
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import reduce
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch.nn.functional import interpolate
 
-from cellclr_lib.learning.augment import full_scale, to_float
+from cellclr_lib.learning.pixels import read_shrunk, shrink
 
 log = logging.getLogger(__name__)
 
-SHRUNK_AT_A_TIME = 32  # cells
 RESIDENT_SHARE = 0.4  # a store that fits into this share of a GPU's free memory is kept there
 
 
@@ -86,8 +83,8 @@ def freed_memory_kept():
         trim(0)
 
 
-def pixel_source(images, device):
-    """Function that gives the crops of some rows as tensors on `device`, in the type they are stored in.
+def pixel_source(images, device, input_px=None):
+    """Function that gives the crops of some rows as the network sees them, on `device`.
 
     Parameters
     ----------
@@ -95,27 +92,28 @@ def pixel_source(images, device):
     device : torch.device
         A GPU with room enough gets all crops at once. To another GPU they are streamed: each batch is read, where
         it lies, while the one before is computed. On a CPU, that needs all cores, a batch is read when it is due.
+    input_px : int, optional
+        Larger crops are averaged down to this side.
 
     Returns
     -------
     callable
-        Iterable of (n,) int64 tensors of rows on the CPU → iterator of (n, C, H, W) tensors.
+        Iterable of (n,) int64 tensors of rows on the CPU → iterator of (n, C, px, px) float32 tensors, integers
+        scaled to [0, 1].
     """
-
-    def read(rows):
-        return torch.from_numpy(images[rows.numpy()])
-
     if device.type != "cuda":
-        return lambda batches: map(read, batches)
+        return lambda batches: (read_shrunk(images, rows, input_px) for rows in batches)
     if images.nbytes < RESIDENT_SHARE * torch.cuda.mem_get_info(device)[0]:
         resident = _resident(images, device)
         log.info("%.1f GB of crops kept on the GPU", images.nbytes / 1e9)
-        return lambda batches: (resident(rows.to(device)) for rows in batches)
+        return lambda batches: (shrink(resident(rows.to(device)), input_px) for rows in batches)
+
+    def read(rows):  # as stored, which is the least to send; only pinned memory is copied while the GPU computes
+        return torch.from_numpy(images[rows.numpy()]).pin_memory()
 
     def stream(batches):
-        # Only pinned memory is copied while the GPU computes; torch reuses a block once its copy is done.
-        for pixels in ahead(lambda rows: read(rows).pin_memory(), batches):
-            yield pixels.to(device, non_blocking=True)
+        for pixels in ahead(read, batches):  # torch reuses a pinned block once its copy is done
+            yield shrink(pixels.to(device, non_blocking=True), input_px)
 
     return stream
 
@@ -145,26 +143,3 @@ def ahead(work, items):
             due = coming
         if due:
             yield due.result()
-
-
-def shrunk_px(crop_px, input_px):
-    """Side in px of what the network sees: `input_px`, or `crop_px` if that is None or no smaller."""
-    return crop_px if input_px is None else min(crop_px, input_px)
-
-
-def shrink(images, input_px):
-    """Float32 crops (N, C, H, W), integers scaled to [0, 1], averaged down to `input_px` px if larger."""
-    side, px = images.shape[-1], shrunk_px(images.shape[-1], input_px)
-    if side % px:
-        return interpolate(to_float(images), size=(px, px), mode="area")
-    k = side // px
-    if k == 1:
-        return to_float(images)
-    # Sums of every k-th row, then of every k-th column, of few enough cells to stay in a CPU's cache: many times
-    # faster than torch's pooling.
-    small = torch.empty(*images.shape[:2], px, px, device=images.device)
-    cells = SHRUNK_AT_A_TIME if images.device.type == "cpu" else max(1, len(images))
-    for part, out in zip(images.split(cells), small.split(cells), strict=True):
-        rows = reduce(torch.add, (part[:, :, i::k].to(torch.float32) for i in range(k)))
-        torch.div(reduce(torch.add, (rows[..., i::k] for i in range(k))), k**2 * full_scale(images.dtype), out=out)
-    return small

@@ -14,7 +14,6 @@ from cellclr_lib.learning.compute import (
     choose_device,
     freed_memory_kept,
     pixel_source,
-    shrink,
 )
 from cellclr_lib.learning.model import build_encoder
 
@@ -82,7 +81,7 @@ def embed_images(encoder, images, input_px=None, batch_size=512, device="auto", 
     if images.ndim != 4:
         raise ValueError(f"images must be (N, C, H, W), not {images.shape}")
     device, home = choose_device(device), next(encoder.parameters()).device
-    source, bf16 = pixel_source(images, device), choose_bf16(precision, device)
+    source, bf16 = pixel_source(images, device, input_px), choose_bf16(precision, device)
     out = np.empty((len(images), encoder.out_features), np.float32)
     was_training = encoder.training
     encoder.eval().to(device, memory_format=torch.channels_last)
@@ -90,9 +89,9 @@ def embed_images(encoder, images, input_px=None, batch_size=512, device="auto", 
     try:
         with torch.inference_mode(), autocast(device, bf16), bar:
             batches = torch.arange(len(images)).split(batch_size)
-            for rows, pixels in zip(batches, source(batches), strict=True):
-                batch = shrink(pixels, input_px).contiguous(memory_format=torch.channels_last)
-                out[rows.numpy()] = encoder(batch).float().cpu().numpy()
+            for rows, batch in zip(batches, source(batches), strict=True):
+                h = encoder(batch.contiguous(memory_format=torch.channels_last))
+                out[rows[0] : rows[-1] + 1] = h.float().cpu().numpy()
                 bar.update(len(rows))
     finally:
         encoder.to(home).train(was_training)
@@ -103,6 +102,7 @@ def load_encoder(path):
     """Trained encoder of the checkpoint at `path`, in evaluation mode, and its training configuration (dict)."""
     contents = load_checkpoint(path)
     config = contents["config"]
-    encoder = build_encoder(config["encoder"], contents["channels"], config["stem"])
-    encoder.load_state_dict(contents["encoder"])
+    with torch.device("meta"):  # draws no weights
+        encoder = build_encoder(config["encoder"], contents["channels"], config["stem"])
+    encoder.load_state_dict(contents["encoder"], assign=True)
     return encoder.eval(), config

@@ -31,14 +31,13 @@ from cellclr_lib.learning.compute import (
     choose_device,
     freed_memory_kept,
     pixel_source,
-    shrink,
-    shrunk_px,
 )
 from cellclr_lib.learning.embed import embed_images
 from cellclr_lib.learning.loss import LOWEST
 from cellclr_lib.learning.model import ProjectionHead, build_encoder
 from cellclr_lib.learning.optimizer import build_optimizer, learning_rate
 from cellclr_lib.learning.pairs import Partners
+from cellclr_lib.learning.pixels import read_shrunk, shrunk_px
 
 log = logging.getLogger(__name__)
 
@@ -213,7 +212,7 @@ class _Trainer:
         self.network = ranks.share_statistics(torch.nn.Sequential(self.encoder, self.head), self.device)
         self.optimizer = build_optimizer(config, self.network.parameters())
         self.views = config.views.at_scale(shrunk_px(crop_px, config.input_px) / crop_px)
-        self.source = pixel_source(store.images, self.device)
+        self.source = pixel_source(store.images, self.device, config.input_px)
         self.partners = Partners(store.table, config.pairs)
         self.weights = _sampling_weights(store, config.control_weight)
         self.count, self.cells = count, min(config.cells_per_epoch or count, count)
@@ -232,11 +231,10 @@ class _Trainer:
         self.network.train()
         totals = torch.zeros(2, device=self.device)
         rows = self._draw_cells()[: self.steps * self.batch_size]
-        for pixels in self._pixels(rows):
+        for images in self._images(rows):
             lr = learning_rate(config, self.step, self.steps)
             for group in self.optimizer.param_groups:
                 group["lr"] = lr
-            images = [shrink(part, config.input_px) for part in pixels]
             views = ranks.two_views(images[0], self.views, self.view_generator, images[-1])
             self.optimizer.zero_grad()
             loss, top1 = gradcache.backward(
@@ -250,14 +248,14 @@ class _Trainer:
         loss, top1 = (totals / self.steps).tolist()
         return {"loss": loss, "top1": top1, "lr": lr}
 
-    def _pixels(self, rows):
+    def _images(self, rows):
         """Batch by batch, the crops of this rank's cells, and those of their partners if they are others."""
         batches = [batch.sort().values for batch in rows.split(self.batch_size)]
         if self.config.pairs == "cell":
-            return ([pixels] for pixels in self.source(ranks.share(batch) for batch in batches))
+            return ([images] for images in self.source(ranks.share(batch) for batch in batches))
         both = ((batch, self.partners.draw(batch, self.order_generator)) for batch in batches)
-        pixels = iter(self.source(ranks.share(part) for pair in both for part in pair))
-        return zip(pixels, pixels, strict=True)
+        images = iter(self.source(ranks.share(part) for pair in both for part in pair))
+        return zip(images, images, strict=True)
 
     def state(self, row):
         """What `on_epoch` is shown."""
@@ -318,7 +316,7 @@ def _sampling_weights(store, control_weight):
 def _channel_statistics(store, input_px):
     """Mean and standard deviation of each channel, (C,) and (C,), over evenly spaced cells at the input size."""
     rows = np.unique(np.linspace(0, len(store) - 1, STATISTICS_CELLS).astype(int))
-    images = shrink(torch.from_numpy(store.images[rows]), input_px)
+    images = read_shrunk(store.images, torch.from_numpy(rows), input_px)
     return images.mean((0, 2, 3)), images.std((0, 2, 3))
 
 

@@ -1,33 +1,17 @@
-"""Batched geometry and blur with one set of parameters per image.
+"""Batched geometry and blur with one set of parameters per image, in torch operations for any device.
 
-Both come down to mixing rows of pixels: a few rows of an image, times weights, make a row of the result. With the
-image transposed the same mixes columns. Only what bends rows or turns them by an odd angle looks up each pixel.
-Positions are in pixels from the centre of the image, x to the right and y down. Used by `augment`;
-explained in chapter 3, *views*.
+Positions are in pixels from the centre of the image, x to the right and y down. Used by `augment`, and on a CPU,
+where `fused` computes the same image by image, for its parameters; explained in chapter 3, *views*.
 """
 
 import functools
 import math
 
 import torch
-from torch.nn.functional import embedding_bag, grid_sample
-
-UPRIGHT, SIDEWAYS, FREE = range(3)  # rows of the image stay rows, become columns, or neither
+from torch.nn.functional import grid_sample, one_hot
 
 
-def movements(shape, box=None, flip=None, angle=None, bend=None):
-    """What becomes of the rows of each image: (N,) of UPRIGHT, SIDEWAYS and FREE. Arguments as `sampling_grid`."""
-    _, linear = _affine(*shape, box, flip, angle, "cpu")
-    zero = linear.abs() < 1e-6  # cos(90°) is 4e-8 in float32
-    movement = torch.full(shape[:1], FREE)
-    movement[zero[:, 0, 0] & zero[:, 1, 1]] = SIDEWAYS
-    movement[zero[:, 0, 1] & zero[:, 1, 0]] = UPRIGHT
-    if bend is not None:
-        movement[bend.flatten(1).any(dim=1)] = FREE
-    return movement
-
-
-def resample(images, box=None, flip=None, angle=None, bend=None, bend_length_px=8.0, movement=FREE):
+def resample(images, box=None, flip=None, angle=None, bend=None, bend_length_px=8.0):
     """Each image cropped to `box` and stretched, mirrored, turned and bent, in this order, in one interpolation.
 
     Bilinear, mirrored at the border.
@@ -37,22 +21,14 @@ def resample(images, box=None, flip=None, angle=None, bend=None, bend_length_px=
     images : Tensor, shape (N, C, H, W), float32
     box, flip, angle, bend, bend_length_px
         As for `sampling_grid`.
-    movement : {UPRIGHT, SIDEWAYS, FREE}
-        Of all these images, as `movements` says. FREE is always right, the others are faster on a CPU.
 
     Returns
     -------
     Tensor, shape (N, C, H, W)
     """
     n, _, height, width = images.shape
-    if movement == FREE:
-        grid = sampling_grid((n, height, width), box, flip, angle, bend, bend_length_px, images.device)
-        return grid_sample(images, grid, padding_mode="reflection", align_corners=False)
-    centre, linear = _affine(n, height, width, box, flip, angle, images.device)
-    if movement == UPRIGHT:
-        return _stretch(images, centre, linear.diagonal(dim1=1, dim2=2), height, width)
-    # Sideways, x of the result runs along y of the image, so that its transpose is upright.
-    return _stretch(images, centre, linear.flip(2).diagonal(dim1=1, dim2=2), width, height).transpose(2, 3)
+    grid = sampling_grid((n, height, width), box, flip, angle, bend, bend_length_px, images.device)
+    return grid_sample(images, grid, padding_mode="reflection", align_corners=False)
 
 
 def sampling_grid(shape, box=None, flip=None, angle=None, bend=None, bend_length_px=8.0, device="cpu"):
@@ -78,14 +54,14 @@ def sampling_grid(shape, box=None, flip=None, angle=None, bend=None, bend_length
     Tensor, shape (N, H, W, 2), float32
     """
     n, height, width = shape
-    centre, linear = _affine(n, height, width, box, flip, angle, device)
+    centre, linear = affine(n, height, width, box, flip, angle, device)
     # Each term of centre + linear · (x_j, y_i) is a function of i times one of j, and so is what each node of the
     # coarse net adds. With these functions as columns of two matrices, grid = down @ middle @ across.T.
     down, across = (
         torch.stack([torch.ones(size, device=device), _positions(size, device)], dim=1) for size in (height, width)
     )
     if bend is not None:
-        down, across = (torch.cat([c, _net(len(c), bend_length_px, device)], dim=1) for c in (down, across))
+        down, across = (torch.cat([c, net(len(c), bend_length_px, device)], dim=1) for c in (down, across))
     middle = torch.zeros(n, 2, down.shape[1], across.shape[1], device=device)
     middle[:, :, 0, 0], middle[:, :, 0, 1], middle[:, :, 1, 0] = centre, linear[:, :, 0], linear[:, :, 1]
     if bend is not None:
@@ -116,65 +92,30 @@ def gaussian_blur(images, sigma, kernel_px):
     -------
     Tensor, shape (N, C, H, W)
     """
-    reach = kernel_px // 2
-    taps = torch.arange(-reach, reach + 1, dtype=torch.int32, device=images.device)
-    kernel = torch.exp(-0.5 * (taps / sigma.clamp(min=1e-3)[:, None]) ** 2)
-    kernel = (kernel / kernel.sum(1, keepdim=True))[:, None]  # (N, 1, kernel_px)
-    transposed = images.transpose(2, 3).is_contiguous()  # in memory, as `resample` may leave them
-    images = images.transpose(2, 3) if transposed else images
-    for _ in range(2):
-        size = images.shape[2]
-        if reach >= size:
-            raise ValueError(
-                f"a blur kernel of {kernel_px} px is too wide for images of {size} px; make it smaller"
-            )
-        source = (torch.arange(size, dtype=torch.int32, device=images.device)[:, None] + taps).abs()
-        source = (size - 1) - ((size - 1) - source).abs()  # mirrored about the centres of the border pixels
-        images = _mix_rows(images, source[None], kernel).transpose(2, 3)
-    return images.transpose(2, 3) if transposed else images
+    sizes = images.shape[2:]
+    kernel = blur_kernel(sigma, kernel_px, min(sizes))
+    # Row i of a matrix holds the weights that all rows of an image have in row i of the result.
+    down, across = (torch.tensordot(kernel, _mirrored(size, kernel_px, images.device), 1) for size in sizes)
+    return down[:, None] @ images @ across[:, None].mT
 
 
-def _stretch(images, centre, scale, height, width):
-    """The part of each image around `centre` (N, 2), of `scale` (N, 2) times the result's sides, both x and y."""
-    for axis, size in [(1, height), (0, width)]:  # down the image, then, as it comes back transposed, across
-        sides = images.shape[2]
-        position = centre[:, axis, None] + scale[:, axis, None] * _positions(size, images.device)
-        position = (position + sides / 2).remainder(2 * sides)  # from the outer edge of the first pixel
-        position = (sides - 0.5 - (position - sides).abs()).clamp(0, sides - 1)  # mirrored at both edges
-        first = position.floor()
-        source = torch.stack([first, (first + 1).clamp(max=sides - 1)], dim=2).int()
-        weights = torch.stack([1 - (position - first), position - first], dim=2)
-        images = _mix_rows(images, source, weights).transpose(2, 3)
-    return images
+def blur_kernel(sigma, kernel_px, size):
+    """Weights (N, kernel_px) of Gaussians of standard deviations `sigma` (N,), cut off; they sum to 1.
 
-
-def _mix_rows(images, source, weights):
-    """Row i of result n is the sum over t of weights[n, i, t] times row source[n, i, t] of image n.
-
-    Parameters
-    ----------
-    images : Tensor, shape (N, C, H, W)
-    source, weights : Tensor, int32 and float32, shape (N, I, T) or broadcast to it
-
-    Returns
-    -------
-    Tensor, shape (N, C, I, W)
+    Raises
+    ------
+    ValueError
+        If the kernel reaches beyond the mirror image of `size` px.
     """
-    n, channels, height, width = images.shape
-    # All rows of all images are one table, and weighted sums of rows of a table are what embedding_bag computes.
-    planes = torch.arange(n * channels, dtype=torch.int32, device=images.device)
-    first = (planes * height).view(n, channels, 1, 1)
-    rows = first + source[:, None]
-    mixed = embedding_bag(
-        rows.flatten(0, 2),
-        images.reshape(-1, width),
-        per_sample_weights=weights[:, None].expand(rows.shape).flatten(0, 2),
-        mode="sum",
-    )
-    return mixed.view(n, channels, source.shape[1], width)
+    reach = kernel_px // 2
+    if reach >= size:
+        raise ValueError(f"a blur kernel of {kernel_px} px is too wide for images of {size} px; make it smaller")
+    taps = torch.arange(-reach, reach + 1, device=sigma.device)
+    kernel = torch.exp(-0.5 * (taps / sigma.clamp(min=1e-3)[:, None]) ** 2)
+    return kernel / kernel.sum(1, keepdim=True)
 
 
-def _affine(n, height, width, box, flip, angle, device):
+def affine(n, height, width, box, flip, angle, device):
     """Centre (N, 2) and linear part (N, 2, 2) of result (x, y) → source (x, y), in px from the centre."""
     linear = torch.eye(2, device=device).expand(n, 2, 2)
     centre = torch.zeros(n, 2, device=device)
@@ -196,7 +137,16 @@ def _positions(size, device):
 
 
 @functools.lru_cache(maxsize=16)
-def _net(size, length_px, device):
+def _mirrored(size, kernel_px, device):
+    """(kernel_px, size, size) of 0 and 1: which pixel of an axis each tap meets, mirrored at the border pixels."""
+    reach = kernel_px // 2
+    met = (torch.arange(size) + torch.arange(-reach, reach + 1)[:, None]).abs()
+    met = (size - 1) - ((size - 1) - met).abs()
+    return one_hot(met, size).to(device, torch.float32)
+
+
+@functools.lru_cache(maxsize=16)
+def net(size, length_px, device):
     """Weights (size, nodes) that turn independent normal numbers at the nodes into a smooth field at the pixels.
 
     White noise smoothed by a Gaussian of standard deviation s has correlation exp(-r² / 4s²), hence

@@ -1,30 +1,12 @@
-"""How pixels get to where they are computed: shrunk exactly, in order, and a batch ahead."""
+"""How pixels get to where they are computed: in order, and a batch ahead."""
 
 import threading
 
 import numpy as np
 import pytest
 import torch
-from torch.nn.functional import interpolate
 
-from cellclr_lib.learning.compute import ahead, freed_memory_kept, pixel_source, shrink
-
-
-@pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16, torch.float32])
-@pytest.mark.parametrize("px", [48, 24, 12, 47, 31, 5, 1])
-def test_shrink_averages_equal_areas(dtype, px):
-    images = 255 * torch.rand(3, 2, 48, 48, generator=torch.Generator().manual_seed(0))
-    images = images.to(dtype)
-    scale = 1 if dtype.is_floating_point else torch.iinfo(dtype).max
-    before = images.clone()
-    expected = interpolate(images.to(torch.float64) / scale, size=(px, px), mode="area")
-    torch.testing.assert_close(shrink(images, px), expected.float())
-    assert torch.equal(images, before)
-
-
-def test_shrink_never_enlarges():
-    images = torch.rand(2, 1, 8, 8)
-    assert torch.equal(shrink(images, 16), images) and torch.equal(shrink(images, None), images)
+from cellclr_lib.learning.compute import ahead, freed_memory_kept, pixel_source
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
@@ -36,7 +18,12 @@ def test_source_gives_the_rows_asked_for(tmp_path, dtype):
     found = list(pixel_source(mapped, torch.device("cpu"))(batches))
     assert len(found) == 3
     for rows, pixels in zip(batches, found, strict=True):
-        np.testing.assert_array_equal(pixels.numpy(), images[rows.numpy()])
+        assert pixels.dtype == torch.float32
+        expected = images[rows.numpy()] / np.iinfo(dtype).max
+        np.testing.assert_allclose(pixels.numpy(), expected, atol=1e-7)
+    (halved,) = pixel_source(mapped, torch.device("cpu"), 2)([torch.tensor([7, 2])])
+    expected = images[[7, 2]].reshape(2, 2, 2, 2, 2, 2).mean((3, 5)) / np.iinfo(dtype).max
+    np.testing.assert_allclose(halved.numpy(), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 7])

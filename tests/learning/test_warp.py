@@ -6,16 +6,7 @@ import torch
 from scipy.ndimage import map_coordinates
 from torchvision.transforms.v2 import functional as reference
 
-from cellclr_lib.learning.warp import (
-    FREE,
-    SIDEWAYS,
-    UPRIGHT,
-    gaussian_blur,
-    movements,
-    net_nodes,
-    resample,
-    sampling_grid,
-)
+from cellclr_lib.learning.warp import gaussian_blur, net_nodes, resample, sampling_grid
 
 
 def smooth_images(n=5, channels=2, height=32, width=32, seed=0):
@@ -23,29 +14,16 @@ def smooth_images(n=5, channels=2, height=32, width=32, seed=0):
     return reference.gaussian_blur(images, 5, 1.0)
 
 
-def warp(images, **geometry):
-    """`resample` by a look-up of every pixel, once the faster ways agree with it where they are open."""
-    looked_up = resample(images, **geometry)
-    length = geometry.pop("bend_length_px", 8.0)
-    movement = movements((len(images), *images.shape[2:]), **geometry)
-    for way in (UPRIGHT, SIDEWAYS):
-        rows = (movement == way).nonzero()[:, 0]
-        chosen = {name: value[rows] for name, value in geometry.items() if name != "bend"}
-        mixed = resample(images[rows], **chosen, bend_length_px=length, movement=way)
-        torch.testing.assert_close(mixed, looked_up[rows], atol=1e-5, rtol=0)
-    return looked_up
-
-
 @pytest.mark.parametrize(("height", "width"), [(32, 32), (24, 40)])
 def test_nothing_asked_nothing_changed(height, width):
     images = smooth_images(height=height, width=width)
-    torch.testing.assert_close(warp(images), images, atol=1e-5, rtol=0)
+    torch.testing.assert_close(resample(images), images, atol=1e-5, rtol=0)
 
 
 def test_crop_equals_torchvision():
     images = smooth_images(height=40, width=48)
     boxes = [(0, 0, 40, 48), (3, 5, 20, 21), (10, 0, 30, 16), (25, 30, 11, 15), (7, 9, 16, 32)]
-    warped = warp(images, box=torch.tensor(boxes, dtype=torch.float32))
+    warped = resample(images, box=torch.tensor(boxes, dtype=torch.float32))
     for image, view, (top, left, height, width) in zip(images, warped, boxes, strict=True):
         expected = reference.resized_crop(image, top, left, height, width, [40, 48], antialias=True)
         # Next to the border, torchvision repeats the box's edge where the warp reads on in the image.
@@ -57,7 +35,7 @@ def test_flips_and_quarter_turns_equal_torch():
     images = smooth_images(n=8)
     flip = torch.tensor([[1, 1], [-1, 1], [1, -1], [-1, -1]] * 2).float()
     angle = torch.tensor([0, 90, 180, 270, 90, 0, 270, 180]).float()
-    warped = warp(images, flip=flip, angle=angle)
+    warped = resample(images, flip=flip, angle=angle)
     for image, view, (x, y), degrees in zip(images, warped, flip, angle, strict=True):
         mirrored = image.flip([axis for axis, sign in [(2, x), (1, y)] if sign < 0])
         expected = torch.rot90(mirrored, int(degrees) // 90, (1, 2))
@@ -69,7 +47,7 @@ def test_free_rotation_equals_torchvision():
     angle = torch.tensor([0.0, 17.0, -45.0, 140.0])
     y, x = torch.meshgrid(torch.arange(32) - 15.5, torch.arange(32) - 15.5, indexing="ij")
     inside = (x**2 + y**2).sqrt() < 14  # torchvision fills the corners with zeros
-    for image, view, degrees in zip(images, warp(images, angle=angle), angle, strict=True):
+    for image, view, degrees in zip(images, resample(images, angle=angle), angle, strict=True):
         expected = reference.rotate(image, float(degrees), reference.InterpolationMode.BILINEAR)
         torch.testing.assert_close(view[:, inside], expected[:, inside], atol=1e-4, rtol=0)
 
@@ -84,7 +62,7 @@ def test_everything_together_equals_scipy():
     bend = 2 * rng.standard_normal((3, 2, net_nodes(height, length), net_nodes(width, length)))
     values = {"box": box, "flip": flip, "angle": angle, "bend": bend}
     tensors = {name: torch.tensor(value, dtype=torch.float32) for name, value in values.items()}
-    warped = warp(images, bend_length_px=length, **tensors).numpy()
+    warped = resample(images, bend_length_px=length, **tensors).numpy()
 
     def weights(position, nodes):
         w = np.exp(-0.5 * ((position - (np.arange(nodes) - 3) * length / 2) / (length / 2)) ** 2)
@@ -106,39 +84,6 @@ def test_everything_together_equals_scipy():
         for channel in range(2):
             expected = map_coordinates(images[n, channel].numpy(), source, order=1, mode="reflect")
             np.testing.assert_allclose(warped[n, channel], expected, atol=1e-4)
-
-
-@pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize(("height", "width"), [(24, 24), (17, 40), (40, 9), (3, 2), (1, 1)])
-def test_rows_mixed_and_pixels_looked_up_agree(height, width, channels):
-    """All quarter turns and flips, of crops that touch the border and tiny ones, beside images bent or turned."""
-    n, rng = 64, torch.Generator().manual_seed(0)
-    images = torch.rand(n, channels, height, width, generator=rng)
-    share = torch.tensor([1.0, 0.6, 0.02, 0.3]).repeat_interleave(n // 4)[:, None]
-    sides = torch.tensor([height, width])
-    corner = sides * (1 - share) * torch.rand(n, 2, generator=rng).round(decimals=1)
-    box = torch.cat([corner, sides * share], dim=1)
-    flip = torch.tensor([[1, 1], [-1, 1], [1, -1], [-1, -1]]).repeat(n // 4, 1).float()
-    angle = torch.tensor([0, 90, 180, 270, -90, 360, 33, 0, 90, 90, 270, 270, 180, 0, 180, 90]).repeat(4).float()
-    bend = torch.randn(n, 2, net_nodes(height, 4.0), net_nodes(width, 4.0), generator=rng)
-    bend[torch.arange(n) % 16 != 7] = 0
-    found = torch.bincount(movements((n, height, width), box, flip, angle, bend), minlength=3)
-    assert dict(zip((UPRIGHT, SIDEWAYS, FREE), found.tolist(), strict=True)) == {
-        UPRIGHT: 24,
-        SIDEWAYS: 32,
-        FREE: 8,
-    }
-    warp(images, box=box, flip=flip, angle=angle, bend=bend, bend_length_px=4.0)
-    warp(images, flip=flip, angle=angle)
-    warp(images, box=box)
-
-
-@pytest.mark.parametrize("width", [20, 13])
-def test_blur_is_the_same_however_images_lie_in_memory(width):
-    images = torch.rand(4, 2, 20, width)
-    transposed = images.transpose(2, 3).contiguous().transpose(2, 3)
-    sigma = torch.tensor([0.0, 0.5, 1.0, 2.0])
-    torch.testing.assert_close(gaussian_blur(transposed, sigma, 9), gaussian_blur(images, sigma, 9))
 
 
 def test_bend_has_the_stated_spread_and_correlation_length():
