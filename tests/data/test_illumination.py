@@ -54,7 +54,7 @@ def test_a_known_light_is_recovered(lit):
     found = fit_illumination(lit)
     assert error(found.light((256, 320))[0], light) < 0.02 < 0.08 < error(1, light)
     assert found.light((256, 320)).mean() == pytest.approx(1, abs=2e-3)
-    assert found.dark[0] == pytest.approx(500, abs=15)
+    assert found.dark[0] == pytest.approx(500, abs=30)
 
 
 def test_each_channel_has_a_light_of_its_own(lit):
