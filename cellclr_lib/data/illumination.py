@@ -82,7 +82,8 @@ class EvenScreen(Screen):
 
     def load_field(self, field):
         """Read one field and divide the light of its plate out; else as `Screen.load_field`."""
-        return self.light[field["plate"]].correct(super().load_field(field))
+        image = super().load_field(field)  # first: a plate that cannot be read has no light
+        return self.light[field["plate"]].correct(image)
 
 
 def fit_illumination(fields):
