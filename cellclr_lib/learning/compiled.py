@@ -1,7 +1,8 @@
 """Loops over pixels that numba compiles for this CPU, and threads to run them in.
 
 Compiling takes seconds, once a machine: numba keeps what it made beside the source or, where that is read-only, in
-the user's cache. Importing numba takes a second, so whoever needs this file imports it when called first.
+the user's cache; `NUMBA_CACHE_DIR` chooses another place. Importing numba takes a second, so whoever needs this
+file imports it when called first.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -11,8 +12,15 @@ import torch
 
 IMAGES_AT_A_TIME = 8  # few, so that all threads end at nearly the same time
 
-# Sums may be reordered for the sake of vector instructions, but NaN and infinity keep their meaning.
-compiled = numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz", "arcp"})
+
+def compiled(function):
+    """Decorator: `function`, compiled on first call, without Python's lock and its checks of bounds."""
+    # Sums may be reordered for the sake of vector instructions, but NaN and infinity keep their meaning.
+    options = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "reassoc", "nsz", "arcp"}}
+    try:
+        return numba.njit(cache=True, **options)(function)
+    except RuntimeError:  # there is no folder that numba may write to: each process compiles anew
+        return numba.njit(**options)(function)
 
 
 def in_threads(work, count):

@@ -161,3 +161,15 @@ def test_nan_stays_in_its_image():
 def test_numba_is_imported_when_views_are_made_and_not_before():
     code = "import sys, cellclr_lib.learning.augment, cellclr_lib.learning.compute; print('numba' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "False"
+
+
+def test_where_nothing_can_be_written_each_process_compiles(monkeypatch):
+    from cellclr_lib.learning.compiled import compiled
+
+    monkeypatch.setattr("numba.core.caching.CacheImpl._locator_classes", [])
+
+    @compiled
+    def twice(x):
+        return 2 * x
+
+    assert twice(3) == 6
