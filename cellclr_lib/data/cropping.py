@@ -254,9 +254,13 @@ def _plate_light(screen, rows, file):
     def measure():
         fields = readable()
         first = next(fields, None)
-        return None if first is None else configuration.to_dict(fit_illumination(chain([first], fields)))
+        try:
+            return None if first is None else configuration.to_dict(fit_illumination(chain([first], fields)))
+        except ValueError as error:
+            raise ValueError(f"plate {plate}: {error}") from error
 
-    plate, found = rows["plate"].iloc[0], _saved(file, measure)
+    plate = rows["plate"].iloc[0]
+    found = _saved(file, measure)
     return plate, None if found is None else configuration.from_dict(Illumination, found, file)
 
 

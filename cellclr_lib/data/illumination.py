@@ -30,9 +30,7 @@ class Illumination:
     """The light of one plate."""
 
     dark: tuple[float, ...]  # camera value without light, of each channel
-    surface: tuple[
-        tuple[float, ...], ...
-    ]  # of each channel, the factors of 1, x, y, x², xy, y²; x and y in [-1, 1]
+    surface: tuple[tuple[float, ...], ...]  # of each channel: factors of 1, x, y, x², xy, y² in [-1, 1]
 
     def light(self, shape):
         """Relative light of each channel.

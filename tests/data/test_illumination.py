@@ -57,6 +57,18 @@ def test_a_known_light_is_recovered(lit):
     assert found.dark[0] == pytest.approx(500, abs=30)
 
 
+def test_where_every_place_is_lit_in_one_of_two_fields_the_light_is_exact():
+    y, x = np.meshgrid(*((np.arange(size) + 0.5) / size * 2 - 1 for size in (128, 192)), indexing="ij")
+    light = 1 - 0.2 * (x - 0.1) ** 2 - 0.1 * (y + 0.2) ** 2 + 0.05 * x * y
+    light /= light.mean()
+    board = np.indices((8, 12)).sum(axis=0) % 2 == 0
+    first = np.kron(board, np.ones((16, 16), bool))
+    fields = [np.rint(400 + np.where(lit, 20_000, 2_000) * light)[None] for lit in (first, ~first)]
+    found = fit_illumination(field.astype(np.uint16) for field in fields)
+    np.testing.assert_allclose(found.light((128, 192))[0], light, rtol=2e-3)  # a square has the light of its mean
+    assert found.dark[0] == pytest.approx(400, abs=40)  # the percentile of two values lies above the lower one
+
+
 def test_each_channel_has_a_light_of_its_own(lit):
     other = cells_under(bowl((256, 320), -0.3), seed=1)
     both = fit_illumination(np.concatenate(pair) for pair in zip(lit, other, strict=True)).light((256, 320))
@@ -183,6 +195,19 @@ def test_a_plate_without_a_readable_field_is_passed_over(two_plates, tmp_path):
     finally:
         hidden.rename(two_plates.root / first)
     assert set(store.info["light"]) == {second} == set(store.table["plate"])
+
+
+def test_a_plate_whose_fields_differ_is_named(two_plates, tmp_path, monkeypatch):
+    load = Screen.load_field
+    odd = two_plates.fields.iloc[2]["file_dna"]
+
+    def load_field(self, row):
+        image = load(self, row)
+        return image[:, :-16] if row["file_dna"] == odd else image
+
+    monkeypatch.setattr(Screen, "load_field", load_field)
+    with pytest.raises(ValueError, match=r"plate Week10_40111: fields of .* on one plate"):
+        crop_screen(two_plates, tmp_path / "store", CropConfig(even_light=True), jobs=1, progress=False)
 
 
 @pytest.fixture(scope="module")
