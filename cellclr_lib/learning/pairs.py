@@ -2,7 +2,7 @@
 
 In SimCLR both views show one cell. Two cells of a well, or of a treatment on different plates, ask the encoder to
 ignore what differs between individuals, or between plates as well. They use the plate map and no mechanism of
-action. The book does not treat them yet.
+action. Explained in chapter 9, *the real screen*.
 """
 
 import numpy as np
