@@ -1,5 +1,6 @@
 """Training on real crops: criteria against slow references, a whole tiny run on made-up crops, the real table."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -170,3 +171,33 @@ def test_real_crops_are_what_the_table_says(real, real_bbbc021, monkeypatch, tmp
     assert len(data.table) == 1996 and data.scored.sum() == 1294
     table, profiles = treatments(*wells(data.meta, np.ones((len(data.meta), 2))))
     assert (nsc(table, profiles).total, nscb(table, profiles).total) == (103, 92)
+
+
+def test_committed_scores_are_complete(repository):
+    table = pd.read_csv(repository / "benchmarks/results/real_crops.csv")
+    assert list(table.columns) == ["method", "pairs", "post", "seed", *SCORES]
+    assert (
+        table[SCORES].stack().between(0, 100).all()
+        and not table.duplicated(["method", "pairs", "post", "seed"]).any()
+    )
+    learned = table[table["method"] == "SimCLR"]
+    assert (learned.groupby(["pairs", "post"])["seed"].nunique() == 5).all()
+    assert set(learned["pairs"]) == {"none", "well", "treatment"}
+    assert set(table["method"]) == {"pixel PCA", "hand-made", "untrained", "SimCLR"}
+    # Shares of 103 and 92 queries, nothing else.
+    for name, total in (("nsc", 103), ("nscb", 92)):
+        counts = table[name] / 100 * total
+        assert np.allclose(counts, counts.round(), atol=0.01)
+
+
+def test_provenance(real, repository):
+    for name, recipe in (("real_crops", real.CHOSEN), ("real_crops_study", real.REFERENCE)):
+        record = json.loads((repository / f"benchmarks/results/{name}.json").read_text())
+        assert {"date", "commit", "versions", "command"} <= set(record) and not record["changed"]
+        assert record["recipe"]["intensity"] == recipe.intensity and record["recipe"]["turned"] == recipe.turned
+        from provenance import changed_settings
+
+        assert not changed_settings(record["recipe"]["training"], recipe.training), "run it again"
+    study = pd.read_csv(repository / "benchmarks/results/real_crops_study.csv")
+    assert set(study["variant"]) <= set(real.variants()) and set(study["seed"]) <= set(real.STUDY_SEEDS)
+    assert not set(real.STUDY_SEEDS) & set(real.SEEDS)  # the reported seeds are fresh
