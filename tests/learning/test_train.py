@@ -14,8 +14,8 @@ from cellclr_lib import config as configuration
 from cellclr_lib.data import CellStore
 from cellclr_lib.learning import TrainConfig, ViewConfig, embed, train
 from cellclr_lib.learning.checkpoint import load_checkpoint
-from cellclr_lib.learning.pixels import read_shrunk
 from cellclr_lib.learning.optimizer import learning_rate
+from cellclr_lib.learning.pixels import read_shrunk
 
 CONFIG = TrainConfig(
     views=ViewConfig(elastic_p=0.0),
