@@ -15,6 +15,7 @@ from cellclr_lib.data import CellStore
 from cellclr_lib.learning import TrainConfig, ViewConfig, embed, train
 from cellclr_lib.learning.checkpoint import load_checkpoint
 from cellclr_lib.learning.optimizer import learning_rate
+from cellclr_lib.learning.pixels import read_shrunk
 
 CONFIG = TrainConfig(
     views=ViewConfig(elastic_p=0.0),
@@ -195,10 +196,10 @@ def test_watching_changes_nothing(store, tmp_path):
 def drawn_rows(config, store, monkeypatch, tmp_path):
     rows = []
 
-    def source(images, device):
+    def source(images, device, input_px):
         def read(batch):
             rows.extend(batch.tolist())
-            return torch.from_numpy(images[batch.numpy()])
+            return read_shrunk(images, batch, input_px)
 
         return lambda batches: map(read, batches)
 
