@@ -16,7 +16,7 @@ from cellclr_lib.learning.pixels import shrink
 from speed.measure import RUNS, take_turns
 from speed.training_step import random_store
 
-ENCODERS = {"small": (48, 8192), "resnet18": (None, 2048)}  # input_px and the cells of a run
+ENCODERS = {"small": (48, 32768), "resnet18": (None, 2048)}  # input_px and the cells of a run
 BATCH_SIZE = 512
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from cellclr_lib.learning.pixels import to_float
-from cellclr_lib.learning.warp import gaussian_blur, net_nodes, resample
+from cellclr_lib.learning.warp import exp, gaussian_blur, net_nodes, resample
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,8 @@ class ViewDraw:
     box: torch.Tensor | None  # (N, 4) top, left, height, width of the part shown, in px
     flip: torch.Tensor | None  # (N, 2) factors of x and y: -1 mirrored, 1 not
     angle: torch.Tensor | None  # (N,) counter-clockwise, in degrees
-    bend: torch.Tensor | None  # (N, 2, J, K) displacement along x and y at the nodes of a coarse net, in px
+    bend: torch.Tensor | None  # (N, 2, J, K) displacement along x and y at the nodes of a coarse net, in `bend_px`
+    bend_px: torch.Tensor | None  # (N,) standard deviation of the displacement in px, 0 for none
     brightness: torch.Tensor | None  # (N, C) factor of the values
     contrast: torch.Tensor | None  # (N, C) factor of the distances from the mean
     keep: torch.Tensor | None  # (N, C) 0 for a dropped channel, else 1
@@ -187,8 +188,8 @@ def draw_view(config, shape, generator):
         draw.angle = 90 * turns + uniform(n, low=-limit, high=limit) * chosen(config.rotation_p, n)
     if config.elastic_p and config.elastic_std_px:
         nodes = [net_nodes(size, config.elastic_length_px) for size in (height, width)]
-        size = config.elastic_std_px * chosen(config.elastic_p, n, 1, 1, 1)
-        draw.bend = size * torch.randn(n, 2, *nodes, generator=generator, device=device)
+        draw.bend_px = config.elastic_std_px * chosen(config.elastic_p, n)
+        draw.bend = torch.randn(n, 2, *nodes, generator=generator, device=device)
     if config.jitter_p:
         used = chosen(config.jitter_p, n, channels)
         for name in ("brightness", "contrast"):
@@ -230,7 +231,8 @@ def apply_batched(images, draw, config):
     if draw.box is None and draw.flip is None and draw.angle is None and draw.bend is None:
         view = images.clone()
     else:
-        view = resample(images, draw.box, draw.flip, draw.angle, draw.bend, config.elastic_length_px)
+        bend = None if draw.bend is None else draw.bend_px[:, None, None, None] * draw.bend
+        view = resample(images, draw.box, draw.flip, draw.angle, bend, config.elastic_length_px)
     if draw.brightness is not None:
         offset = draw.brightness * (1 - draw.contrast) * view.mean((2, 3))
         view.mul_((draw.brightness * draw.contrast)[:, :, None, None]).add_(offset[:, :, None, None])
@@ -271,8 +273,8 @@ def _draw_box(config, n, height, width, uniform):
         tries = 10  # as torchvision: the first box that fits into the image, else the largest that does
         area = height * width * uniform(n, tries, low=config.crop_area[0], high=config.crop_area[1])
         low, high = (math.log(aspect) for aspect in config.crop_aspect)
-        aspect = uniform(n, tries, low=low, high=high).exp()
-        tried = torch.stack([(area / aspect).sqrt(), (area * aspect).sqrt()], dim=2)  # (n, tries, 2)
+        aspect = exp(uniform(n, tries, low=low, high=high))
+        tried = torch.stack([area / aspect, area * aspect], dim=2) ** 0.5  # (n, tries, 2)
         fits = (tried <= size).all(dim=2)
         aspect = min(max(width / height, config.crop_aspect[0]), config.crop_aspect[1])
         largest = _constant(size.device, min(height, width / aspect), min(width, height * aspect))

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from cellclr_lib.learning.compiled import compiled, in_threads
+from cellclr_lib.learning.compiled import compiled
 from cellclr_lib.learning.pixels import full_scale
 
 
@@ -26,16 +26,17 @@ def average(images, rows, step):
     scale = np.float32(1 / (step**2 * full_scale(getattr(torch, images.dtype.name))))
     images = images.view(np.ndarray)
     images.flags.writeable = False  # whatever it was before: one type of argument is compiled once
-    in_threads(lambda start, stop: _average(start, stop, images, rows.numpy(), scale, small.numpy()), len(rows))
+    # In one thread: those of torch spin for a while after every operation, and one more would get in their way.
+    _average(images, rows.numpy(), scale, small.numpy())
     return small
 
 
 @compiled
-def _average(start, stop, images, rows, scale, small):
-    _, channels, height, width = small.shape
+def _average(images, rows, scale, small):
+    count, channels, height, width = small.shape
     step = images.shape[3] // width
     sums = np.empty(images.shape[3], np.float32)
-    for i in range(start, stop):
+    for i in range(count):
         for c in range(channels):
             for y in range(height):
                 sums[:] = 0

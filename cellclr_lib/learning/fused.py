@@ -45,12 +45,13 @@ def apply_fused(images, draw, config):
     else:
         kernel = blur_kernel(draw.sigma, config.blur_kernel_px, min(height, width))
     nothing = torch.zeros(0, 1, 1, 1)
-    view = torch.empty(images.shape, dtype=torch.float32)
+    view = torch.from_numpy(np.empty(images.shape, np.float32))  # numpy asks for large pages, torch does not
     tensors = (
         images,
         centre,
         linear,
         nothing if draw.bend is None else draw.bend,
+        torch.zeros(n) if draw.bend is None else draw.bend_px,
         down,
         across.T,
         scale * contrast,
@@ -65,7 +66,7 @@ def apply_fused(images, draw, config):
 
 
 @compiled
-def _views(start, stop, images, centre, linear, bend, down, across, gain, lift, kernel, noise, views):
+def _views(start, stop, images, centre, linear, bend, bend_px, down, across, gain, lift, kernel, noise, views):
     """Make `views` (N, C, H · W) of images `start` to `stop`.
 
     A view is gain · blurred + lift · mean + noise, where `mean` is that of the looked-up channel. A batch without
@@ -84,9 +85,9 @@ def _views(start, stop, images, centre, linear, bend, down, across, gain, lift, 
     for n in range(start, stop):
         for c in range(channels):
             _repeat_edge(images[n, c], planes[c])
-        bent = len(bend) and np.any(bend[n])
+        bent = bend_px[n] > 0
         if bent:
-            _bend_across(bend[n], across, half_bent)
+            _bend_across(bend[n], bend_px[n], across, half_bent)
         shift[:] = 0
         total[:] = 0
         for y in range(0, height, ROWS):
@@ -117,13 +118,15 @@ def _repeat_edge(image, plane):
 
 
 @compiled
-def _bend_across(bend, across, half_bent):
+def _bend_across(bend, px, across, half_bent):
     """Displacements (J · 2 · W), along x and y, at the rows of the net (2, J, K) and the columns of the image."""
     width = across.shape[1]
     for j in range(bend.shape[1]):
         for axis in range(2):
             out = half_bent[(2 * j + axis) * width : (2 * j + axis + 1) * width]
             _sum_pieces(bend[axis, j], across.ravel(), 0, width, out)
+            for x in range(width):
+                out[x] *= px
 
 
 @compiled

@@ -111,8 +111,17 @@ def blur_kernel(sigma, kernel_px, size):
     if reach >= size:
         raise ValueError(f"a blur kernel of {kernel_px} px is too wide for images of {size} px; make it smaller")
     taps = torch.arange(-reach, reach + 1, device=sigma.device)
-    kernel = torch.exp(-0.5 * (taps / sigma.clamp(min=1e-3)[:, None]) ** 2)
+    kernel = exp(-0.5 * (taps / sigma.clamp(min=1e-3)[:, None]) ** 2)
     return kernel / kernel.sum(1, keepdim=True)
+
+
+def exp(values):
+    """e to the power of `values`, as `torch.exp`.
+
+    On a CPU, that would share as few as 2,048 numbers between threads, which then spin on for a while and take the
+    processor from the loops of `fused`: a third of the time of a view. Powers are shared from 32,768 numbers on.
+    """
+    return torch.pow(math.e, values)
 
 
 def affine(n, height, width, box, flip, angle, device):
