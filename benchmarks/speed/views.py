@@ -1,10 +1,10 @@
 """Two views of 96 px crops with the paper's transforms, random numbers for every cell.
 
-Ours: `two_views`, two threads, as a training calls it, which keeps freed memory. albumentations and torchvision v2:
-image by image in two worker processes of a `DataLoader`. kornia: batched, two threads. Each peer has a process of its
-own, so that our memory is not theirs. All turn three-channel uint8 crops into two float32 batches of 256; the peers'
-elastic deformation has our standard deviation and correlation length, and their jitter, one for all channels, does
-less than ours.
+Ours: `two_views`, two threads, as a training calls it, which keeps freed memory. albumentations and torchvision
+v2: image by image in two worker processes of a `DataLoader`. kornia: batched, two threads. Each peer has a process
+of its own, so that our memory is not theirs. All turn three-channel uint8 crops into two float32 batches of 256;
+the peers' elastic deformation has our standard deviation and correlation length, and their jitter, one for all
+channels, does less than ours.
 """
 
 from contextlib import ExitStack
@@ -17,7 +17,6 @@ from cellclr_lib.learning import two_views
 from cellclr_lib.learning.compute import freed_memory_kept
 from speed import peers
 from speed.measure import RUNS, installed, process_of_its_own, take_turns
-
 
 PEERS = {
     "albumentations": partial(peers.loader_batches, peers.albumentations_pair),
