@@ -84,7 +84,7 @@ def test_an_estimate_of_the_real_screen(real_screen):
     assert "archives of 0.84 GB" in cost.loc["screen", "basis"]
 
 
-@pytest.mark.parametrize("name", ["perakis2021", "simulated"])
+@pytest.mark.parametrize("name", ["perakis2021", "cellclr", "simulated"])
 def test_configurations(repository, name):
     config = configuration.load_yaml(Reproduction, repository / "configs" / f"{name}.yaml")
     if name == "perakis2021":
