@@ -6,10 +6,6 @@ screen.
 """
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import recall_score
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from cellclr_lib.profiles.aggregate import checked, is_treatment
 
@@ -38,6 +34,11 @@ def compound_probe(meta, feats, strength=1.0):
     ValueError
         If fewer than two mechanisms have two compounds or more.
     """
+    from sklearn.linear_model import LogisticRegression  # importing it takes a second
+    from sklearn.metrics import recall_score
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     feats = checked(meta, feats, ["compound", "moa"])
     rows = is_treatment(meta)
     compound, moa = (meta.loc[rows, name].to_numpy(dtype=object) for name in ("compound", "moa"))
