@@ -24,7 +24,7 @@ import ablate_views
 import numpy as np
 import pandas as pd
 import provenance
-from calibrate_simulation import real_crops
+from calibrate_simulation import HIGH_PERCENTILE, LOW_PERCENTILE, real_crops, scaled
 from scipy import stats
 
 from cellclr_lib import artifacts
@@ -46,7 +46,6 @@ PAIRS = {
 }  # as the table calls them, as `TrainConfig` does
 REPORTED = ("nsc", "nscb", "retrieval", "probe")
 STUDIED = ("compound_precision", "retrieval", "nsc", "nscb")  # the first one chooses
-LOW_PERCENTILE, HIGH_PERCENTILE = 0.5, 99.9  # of a plate's crops, become 0 and 255
 INTENSITY = {"linear": np.asarray, "square root": np.sqrt, "log": np.log1p}  # of camera counts
 
 
@@ -111,14 +110,7 @@ class RealCrops:
 
     def eight_bit(self, intensity):
         """Crops as uint8 (N, 3, 68, 68), each channel between two percentiles of its plate's crops."""
-        values = INTENSITY[intensity](self.counts).astype(np.float32)
-        out = np.empty(values.shape, np.uint8)
-        for rows in self.table.groupby("plate").indices.values():
-            ends = np.percentile(values[rows], (LOW_PERCENTILE, HIGH_PERCENTILE), axis=(0, 2, 3))[..., None, None]
-            low, high = ends.astype(np.float32)
-            share = (values[rows] - low) / np.maximum(high - low, 1e-6)
-            out[rows] = np.rint(255 * share.clip(0, 1))
-        return out
+        return scaled(INTENSITY[intensity](self.counts).astype(np.float32), self.table["plate"])
 
     def simclr(self, recipe):
         """Features (N, D) of all crops by a training of this recipe, which is done only once."""
