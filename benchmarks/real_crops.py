@@ -5,9 +5,9 @@ views show a cell (no label of any kind), two cells of a well, or two cells of a
 Pairs of a well or a treatment use the plate map and no mechanism; they are rows of their own.
 
 Settings were fixed first, by ``--study``: one thing changed at a time, judged by how well treated wells find wells
-of their compound on the other plates of their week, which needs no mechanism. All kinds of pairs share what was
-chosen for single cells, since pairs of a treatment must not be chosen by replicates. Then five fresh seeds were
-run, once, and all are reported.
+of their compound on the other plates of their week, which needs no mechanism. Pairs of a treatment are made of just
+that, so what is asked of pairs (``--study pairs``: which objective, how many control cells) is judged on the compounds
+of one half after a training on the other half. Then five fresh seeds were run, once, and all are reported.
 
 One row per method, kind of pairs, post-processing and seed, written as they come; an interrupted run goes on where
 it stopped. Taxol 0.3 uM counts in its dose-series wells only: the crops of its control wells are trained on and
@@ -37,7 +37,8 @@ from cellclr_lib.profiles import compound_probe, nsc, nscb, replicate_retrieval,
 from cellclr_lib.profiles.report import POSTS, postprocess
 
 RESULTS = Path(__file__).resolve().parent / "results" / "real_crops.csv"
-STUDY = RESULTS.with_name("real_crops_study.csv")
+STUDY, STUDY_PAIRS = (RESULTS.with_name(f"real_crops_{name}.csv") for name in ("study", "pairs"))
+FEW_CONTROLS = 0.1  # chance of a control cell to be drawn: taxol's control wells are a third of the crops
 SEEDS, STUDY_SEEDS = (0, 1, 2, 3, 4), (100, 101)  # the reported seeds are fresh: no choice has seen them
 PAIRS = {
     "none": "cell",
@@ -93,6 +94,27 @@ def variants():
     return recipes
 
 
+def pair_variants():
+    """The recipes of the study of pairs by name: what is paired, by which objective, and controls drawn less."""
+
+    def training(**changes):
+        return replace(REFERENCE, training=replace(REFERENCE.training, **changes))
+
+    return {
+        "cell, NT-Xent": training(),
+        "cell, NT-Xent, few controls": training(control_weight=FEW_CONTROLS),
+        "cell, VICReg": training(objective="vicreg"),
+        "well, NT-Xent": training(pairs="well"),
+        "well, SupCon": training(pairs="well", objective="sup_con"),
+        "treatment, NT-Xent": training(pairs="treatment"),
+        "treatment, NT-Xent, few controls": training(pairs="treatment", control_weight=FEW_CONTROLS),
+        "treatment, SupCon": training(pairs="treatment", objective="sup_con"),
+        "treatment, SupCon, few controls": training(
+            pairs="treatment", objective="sup_con", control_weight=FEW_CONTROLS
+        ),
+    }
+
+
 class RealCrops:
     """The real crops in the forms that recipes ask for, and their trainings, kept in the cache.
 
@@ -112,12 +134,18 @@ class RealCrops:
         """Crops as uint8 (N, 3, 68, 68), each channel between two percentiles of its plate's crops."""
         return scaled(INTENSITY[intensity](self.counts).astype(np.float32), self.table["plate"])
 
-    def simclr(self, recipe):
-        """Features (N, D) of all crops by a training of this recipe, which is done only once."""
+    def simclr(self, recipe, held_out=None):
+        """Features (N, D) of all crops by a training of this recipe, which is done only once.
+
+        With `held_out`, 0 or 1, that half of the compounds is not trained on; see `half`.
+        """
         images = self.eight_bit(recipe.intensity)
-        folder = self.cache / recipe.intensity.replace(" ", "_")
-        finished = (folder / "store.json").exists()
-        store = CellStore.open(folder) if finished else CellStore.from_arrays(images, self.table, folder)
+        folder = self.cache / (recipe.intensity.replace(" ", "_") + ("" if held_out is None else f"_{held_out}"))
+        if (folder / "store.json").exists():
+            store = CellStore.open(folder)
+        else:
+            trained = slice(None) if held_out is None else half(self.table) != held_out
+            store = CellStore.from_arrays(images[trained], self.table[trained].reset_index(drop=True), folder)
         checkpoint = train(recipe.training, store).checkpoint
         features = checkpoint.with_name(f"{'turned' if recipe.turned else 'upright'}.npy")
         if not features.exists():
@@ -143,7 +171,14 @@ def embedded(encoder, images, recipe):
     return np.mean([embed_images(encoder, np.ascontiguousarray(one), px) for one in turned], axis=0)
 
 
-def compound_precision(meta, feats):
+def half(table):
+    """(n,) to which half of the compounds, 0 or 1, a treated crop or well belongs, by name; -1 for controls."""
+    treated = table["role"] == "treatment"
+    code = pd.factorize(table["compound"].where(treated), sort=True)[0]
+    return np.where(code < 0, -1, code % 2)
+
+
+def compound_precision(meta, feats, asked=None):
     """Mean average precision with which treated wells find wells of their compound, MoA-free.
 
     Each treated well ranks the treated wells on the other plates of its week by cosine; those of its compound, at
@@ -154,6 +189,8 @@ def compound_precision(meta, feats):
     meta : pandas.DataFrame
         One row per well: ``plate batch compound role``.
     feats : ndarray, shape (wells, D)
+    asked : ndarray of bool, shape (wells,), optional
+        Only these wells look for others.
 
     Returns
     -------
@@ -161,6 +198,7 @@ def compound_precision(meta, feats):
         In [0, 1]; wells whose week holds no other plate with their compound, or nothing else, do not count.
     """
     treated = (meta["role"] == "treatment").to_numpy()
+    asked = treated[treated] if asked is None else asked[treated]
     meta, feats = meta[treated], feats[treated]
     unit = feats / np.linalg.norm(feats, axis=1, keepdims=True)
     plate, week, compound = (pd.factorize(meta[name])[0] for name in ("plate", "batch", "compound"))
@@ -168,7 +206,7 @@ def compound_precision(meta, feats):
     for query, similarity in enumerate(unit @ unit.T):
         open_to = np.flatnonzero((week == week[query]) & (plate != plate[query]))
         right = (compound[open_to] == compound[query])[np.argsort(-similarity[open_to], kind="stable")]
-        if right.any() and not right.all():
+        if asked[query] and right.any() and not right.all():
             found.append((np.cumsum(right) / np.arange(1, len(right) + 1))[right].mean())
     return float(np.mean(found))
 
@@ -233,6 +271,34 @@ def study(data, out, seeds=STUDY_SEEDS, recipes=None):
     return pd.DataFrame(rows)
 
 
+def study_pairs(data, out, seeds=STUDY_SEEDS, recipes=None):
+    """Train every variant of `pair_variants` that `out` lacks, without each half of the compounds in turn.
+
+    One row per variant, seed, half and post-processing: the ``compound_precision`` (percent) of the wells whose
+    compounds were not trained on, among all treated wells.
+    """
+    rows = pd.read_csv(out).to_dict("records") if out.exists() else []
+    done = {(row["variant"], row["seed"], row["held_out"]) for row in rows}
+    for seed in seeds:
+        for name, recipe in (recipes or pair_variants()).items():
+            recipe = replace(recipe, training=replace(recipe.training, seed=seed))
+            for held_out in (0, 1):
+                if (name, seed, held_out) in done:
+                    continue
+                cells = data.simclr(recipe, held_out)[data.scored]
+                for post in POSTS:
+                    meta, feats = wells(data.meta, cells)
+                    found = compound_precision(meta, postprocess(meta, feats, post), half(meta) == held_out)
+                    row = {"variant": name, "post": post, "seed": seed, "held_out": held_out}
+                    rows.append(row | {"compound_precision": round(100 * found, 2)})
+                pd.DataFrame(rows).to_csv(out, index=False)
+            print(f"{name}, seed {seed}: done", flush=True)
+    return pd.DataFrame(rows)
+
+
+STUDIES = {"settings": (study, STUDY), "pairs": (study_pairs, STUDY_PAIRS)}
+
+
 def _percent(found, names):
     return {name: round(100 * found[name], 2) for name in names}
 
@@ -256,19 +322,26 @@ def main(arguments=None):
     """Run what is missing, print the table, write its provenance."""
     parser = argparse.ArgumentParser(prog="python benchmarks/real_crops.py", description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=Path, required=True, help="folder with crops.npz and crops.csv")
-    parser.add_argument("--study", action="store_true", help="compare settings on criteria that know no mechanism")
+    parser.add_argument(
+        "--study",
+        nargs="?",
+        const="settings",
+        choices=tuple(STUDIES),
+        help="compare settings, or what is asked of pairs, on criteria that know no mechanism",
+    )
     parser.add_argument("--out", type=Path, help="CSV to write, row by row")
     options = parser.parse_args(arguments)
     if missing := [name for name in ("crops.npz", "crops.csv") if not (options.data / name).is_file()]:
         parser.error(f"{options.data} lacks {' and '.join(missing)}; give the folder of the real crops")
-    out, start = options.out or (STUDY if options.study else RESULTS), time.time()
+    measure, out = STUDIES[options.study] if options.study else (report, RESULTS)
+    out, start = options.out or out, time.time()
     out.parent.mkdir(parents=True, exist_ok=True)
     data = RealCrops(options.data)
-    table = study(data, out) if options.study else report(data, out)
+    table = measure(data, out)
     print(table.groupby(["variant", "post"], sort=False)[STUDIED[0]].mean() if options.study else summary(table))
     provenance.write(
         out.with_suffix(".json"),
-        command=f"python benchmarks/real_crops.py --data FOLDER{' --study' if options.study else ''}",
+        command=f"python benchmarks/real_crops.py --data FOLDER{f' --study {options.study}' if options.study else ''}",
         data="1,996 real crops of BBBC021; those of the taxol control wells are not scored",
         cells=len(data.table),
         scored=len(data.meta),

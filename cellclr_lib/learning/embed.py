@@ -3,8 +3,12 @@
 Explained in chapter 5, *training*.
 """
 
+from copy import deepcopy
+
 import numpy as np
 import torch
+from torch import nn
+from torch.nn.utils import fuse_conv_bn_eval
 from tqdm import tqdm
 
 from cellclr_lib.learning.checkpoint import load_checkpoint
@@ -60,7 +64,7 @@ def embed(checkpoint, store, batch_size=512, device="auto", precision="auto", pr
 
 
 def embed_images(encoder, images, input_px=None, batch_size=512, device="auto", precision="auto", progress=False):
-    """Representation of images by any encoder, which is left in the mode and place it was in.
+    """Representation of images by any encoder, which is left as it was.
 
     Parameters
     ----------
@@ -80,22 +84,34 @@ def embed_images(encoder, images, input_px=None, batch_size=512, device="auto", 
     images = images.cpu().numpy() if isinstance(images, torch.Tensor) else np.asarray(images)
     if images.ndim != 4:
         raise ValueError(f"images must be (N, C, H, W), not {images.shape}")
-    device, home = choose_device(device), next(encoder.parameters()).device
+    device = choose_device(device)
     source, bf16 = pixel_source(images, device, input_px), choose_bf16(precision, device)
     out = np.empty((len(images), encoder.out_features), np.float32)
-    was_training = encoder.training
-    encoder.eval().to(device, memory_format=torch.channels_last)
+    network = for_inference(encoder).to(device, memory_format=torch.channels_last)
     bar = tqdm(total=len(images), desc="embedding", unit="cell", disable=not progress)
-    try:
-        with torch.inference_mode(), autocast(device, bf16), bar:
-            batches = torch.arange(len(images)).split(batch_size)
-            for rows, batch in zip(batches, source(batches), strict=True):
-                h = encoder(batch.contiguous(memory_format=torch.channels_last))
-                out[rows[0] : rows[-1] + 1] = h.float().cpu().numpy()
-                bar.update(len(rows))
-    finally:
-        encoder.to(home).train(was_training)
+    with torch.inference_mode(), autocast(device, bf16), bar:
+        batches = torch.arange(len(images)).split(batch_size)
+        for rows, batch in zip(batches, source(batches), strict=True):
+            h = network(batch.contiguous(memory_format=torch.channels_last))
+            out[rows[0] : rows[-1] + 1] = h.float().cpu().numpy()
+            bar.update(len(rows))
     return out
+
+
+def for_inference(encoder):
+    """A copy of an encoder in evaluation mode, each batch normalisation folded into the convolution before it.
+
+    Frozen statistics make a normalisation one factor and one summand per channel, which the convolution can apply
+    itself. Features differ by rounding only.
+    """
+    encoder = deepcopy(encoder).eval()
+    for module in list(encoder.modules()):
+        children = list(module.named_children())  # in `build_encoder`'s networks, the order in which they are called
+        for (first, conv), (second, norm) in zip(children, children[1:], strict=False):
+            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                setattr(module, first, fuse_conv_bn_eval(conv, norm))
+                setattr(module, second, nn.Identity())
+    return encoder
 
 
 def load_encoder(path):

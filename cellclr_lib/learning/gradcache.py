@@ -1,6 +1,6 @@
 """Gradient caching: the loss of a whole batch from a memory that holds a part of it.
 
-NT-Xent needs the projections of all cells at once, but the network needs them only part by part. So the batch goes
+A contrastive loss needs the projections of all cells at once, but the network needs them only part by part. So the batch goes
 through the network twice: first without a record, for the projections and the gradient of the loss at each of
 them; then chunk by chunk with a record, to carry those gradients back. It costs one more forward pass.
 Source: Gao et al. 2021, *Scaling deep contrastive learning batch size under memory limited setup*.
@@ -14,11 +14,10 @@ from torch import nn
 
 from cellclr_lib.learning import ranks
 from cellclr_lib.learning.compute import autocast
-from cellclr_lib.learning.loss import nt_xent
 
 
-def backward(network, view1, view2, temperature, chunk_cells=None, bf16=False):
-    """NT-Xent of a batch, its gradient added to the parameters of `network`.
+def backward(network, view1, view2, objective, chunk_cells=None, bf16=False):
+    """The loss of a batch, its gradient added to the parameters of `network`.
 
     Parameters
     ----------
@@ -26,7 +25,8 @@ def backward(network, view1, view2, temperature, chunk_cells=None, bf16=False):
         Views (N, C, H, W) → projections (N, P).
     view1, view2 : Tensor, shape (N, C, H, W)
         This rank's share of the batch; the negatives come from all ranks.
-    temperature : float
+    objective : callable
+        Projections (N, P) and (N, P) of the whole batch → loss and top-1; `nt_xent` at a temperature, for one.
     chunk_cells : int, optional
         Cells whose views go through the network together; all N if not given. Loss and gradients are the same
         either way, but for batch normalisation, whose mean and variance are those of a chunk.
@@ -36,7 +36,7 @@ def backward(network, view1, view2, temperature, chunk_cells=None, bf16=False):
     Returns
     -------
     loss, top1 : Tensor, scalar
-        As `nt_xent`, without gradient.
+        As the objective gives them, without gradient.
     """
 
     def project(*views):
@@ -45,22 +45,22 @@ def backward(network, view1, view2, temperature, chunk_cells=None, bf16=False):
             return network(views)
 
     if chunk_cells is None or chunk_cells >= len(view1):
-        loss, top1 = _loss(project(view1, view2).chunk(2), temperature)
+        loss, top1 = _loss(project(view1, view2).chunk(2), objective)
         loss.backward()
         return loss.detach(), top1
     parts = list(zip(view1.split(chunk_cells), view2.split(chunk_cells), strict=True))
     with torch.no_grad(), _running_statistics_kept(network):
         halves = zip(*(project(*part).chunk(2) for part in parts), strict=True)
     z1, z2 = (torch.cat(half).requires_grad_() for half in halves)
-    loss, top1 = _loss((z1, z2), temperature)
+    loss, top1 = _loss((z1, z2), objective)
     loss.backward()
     for part, *gradients in zip(parts, z1.grad.split(chunk_cells), z2.grad.split(chunk_cells), strict=True):
         project(*part).backward(torch.cat(gradients))
     return loss.detach(), top1
 
 
-def _loss(z, temperature):
-    return nt_xent(*map(ranks.gather, z), temperature)
+def _loss(z, objective):
+    return objective(*map(ranks.gather, z))
 
 
 @contextmanager

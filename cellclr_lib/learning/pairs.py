@@ -24,6 +24,11 @@ class Partners:
         "cell": the cell itself. "well": another cell of its well. "treatment": a cell of its treatment on another
         plate, DMSO included. A cell that has none is its own partner.
 
+    Attributes
+    ----------
+    groups : Tensor, shape (N,), int64
+        What a cell may be paired within: a number of its own, of its well, or of its treatment on any plate.
+
     Raises
     ------
     ValueError
@@ -34,11 +39,12 @@ class Partners:
         columns = COLUMNS[kind]
         if missing := [name for name in columns if name not in table]:
             raise ValueError(f"pairs of a {kind} need the columns {', '.join(missing)} in the store's table")
-        self.kind = kind
+        self.kind, self.groups = kind, torch.arange(len(table))
         if kind == "cell":
             return
-        # Groups in one piece, and in them the plates (or, of a well, the cell) that are not admissible.
         group = table.groupby(columns[:2], sort=False, dropna=False).ngroup().to_numpy()
+        self.groups = torch.tensor(group)
+        # Groups in one piece, and in them the plates (or, of a well, the cell) that are not admissible.
         inner = pd.factorize(table["plate"])[0] if kind == "treatment" else np.arange(len(table))
         self.order = np.lexsort((inner, group))
         place = np.argsort(self.order)

@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Literal, get_args, get_origin, get_type_hints
 
@@ -33,8 +34,9 @@ from cellclr_lib.learning.compute import (
     pixel_source,
 )
 from cellclr_lib.learning.embed import embed_images
-from cellclr_lib.learning.loss import LOWEST
+from cellclr_lib.learning.loss import LOWEST, nt_xent
 from cellclr_lib.learning.model import ProjectionHead, build_encoder
+from cellclr_lib.learning.objectives import sup_con, vicreg
 from cellclr_lib.learning.optimizer import build_optimizer, learning_rate
 from cellclr_lib.learning.pairs import Partners
 from cellclr_lib.learning.pixels import read_shrunk, shrunk_px
@@ -64,15 +66,17 @@ class TrainConfig:
     views: ViewConfig = field(default_factory=ViewConfig)  # the random changes, in px of the stored crop
     input_px: int | None = 48  # larger crops are averaged down to this side first; None: as stored
     pairs: Literal["cell", "well", "treatment"] = "cell"  # what the two views show; see `learning.pairs`
+    # "sup_con": all cells of a batch that could be paired attract; "vicreg": no negatives; `learning.objectives`
+    objective: Literal["nt_xent", "sup_con", "vicreg"] = "nt_xent"
     epochs: int = 10  # passes over the store
     batch_size: int = 256  # cells per step, each in two views
     chunk_cells: int | None = None  # cells in the network at a time (gradient caching); None: the batch
-    temperature: float = 0.1  # of NT-Xent
+    temperature: float = 0.1  # of NT-Xent and SupCon
     optimizer: Literal["adamw", "lars"] = "adamw"  # LARS for batches in the thousands
     lr: float = 1e-3  # highest learning rate
     weight_decay: float = 1e-5  # of weight matrices and kernels
     warmup_epochs: float = 1.0  # linear rise of the learning rate, then half a cosine to 0, per step
-    control_weight: float = 1.0  # chance of a DMSO cell to be drawn, relative to any other cell
+    control_weight: float = 1.0  # chance of a control cell to be drawn, relative to any other cell
     cells_per_epoch: int | None = None  # cells drawn per epoch; None: as many as there are
     seed: int = 0  # of initial weights, order and views
     precision: Literal["auto", "bf16", "fp32"] = "auto"  # auto: bf16 where the device is good at it
@@ -120,7 +124,7 @@ class EpochState:
 
 
 def train(config, store, on_epoch=None, on_checkpoint=None):
-    """Train an encoder and a projection head on the cells of a store with NT-Xent.
+    """Train an encoder and a projection head on the cells of a store by a contrastive loss.
 
     A training that was killed goes on from its last checkpoint and ends with the numbers it would have had; one
     that is finished is returned as it is.
@@ -231,14 +235,15 @@ class _Trainer:
         self.network.train()
         totals = torch.zeros(2, device=self.device)
         rows = self._draw_cells()[: self.steps * self.batch_size]
-        for images in self._images(rows):
+        batches = [batch.sort().values for batch in rows.split(self.batch_size)]
+        for batch, images in zip(batches, self._images(batches), strict=True):
             lr = learning_rate(config, self.step, self.steps)
             for group in self.optimizer.param_groups:
                 group["lr"] = lr
             views = ranks.two_views(images[0], self.views, self.view_generator, images[-1])
             self.optimizer.zero_grad()
             loss, top1 = gradcache.backward(
-                self.network, *views, config.temperature, config.chunk_cells, self.bf16
+                self.network, *views, self._objective(batch), config.chunk_cells, self.bf16
             )
             ranks.average_gradients(self.network.parameters())
             self.optimizer.step()
@@ -248,9 +253,18 @@ class _Trainer:
         loss, top1 = (totals / self.steps).tolist()
         return {"loss": loss, "top1": top1, "lr": lr}
 
-    def _images(self, rows):
+    def _objective(self, batch):
+        """The loss of the projections of a batch, as a function of them alone."""
+        config = self.config
+        if config.objective == "vicreg":
+            return vicreg
+        if config.objective == "sup_con":
+            groups = self.partners.groups[batch].to(self.device)
+            return partial(sup_con, groups=groups, temperature=config.temperature)
+        return partial(nt_xent, temperature=config.temperature)
+
+    def _images(self, batches):
         """Batch by batch, the crops of this rank's cells, and those of their partners if they are others."""
-        batches = [batch.sort().values for batch in rows.split(self.batch_size)]
         if self.config.pairs == "cell":
             return ([images] for images in self.source(ranks.share(batch) for batch in batches))
         both = ((batch, self.partners.draw(batch, self.order_generator)) for batch in batches)
@@ -307,9 +321,12 @@ def _sampling_weights(store, control_weight):
     if control_weight == 1:
         return None
     weights = torch.ones(len(store), dtype=torch.float64)
-    weights[np.flatnonzero(store.table["compound"] == "DMSO")] = control_weight
+    control = store.table["compound"] == "DMSO"
+    if "role" in store.table:
+        control |= store.table["role"] == "positive_control"
+    weights[np.flatnonzero(control)] = control_weight
     if not weights.any():
-        raise ValueError(f"control_weight is 0, and {store.path} holds DMSO cells only; nothing is left to draw")
+        raise ValueError(f"control_weight is 0, and {store.path} holds control cells only; nothing is left to draw")
     return weights
 
 

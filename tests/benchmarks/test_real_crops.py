@@ -61,10 +61,12 @@ def test_eight_bits_between_percentiles_of_the_plate(real, data, intensity):
             assert abs(255 * min(max(share, 0), 1) - value) <= 0.51
 
 
-def slow_compound_precision(meta, feats):
+def slow_compound_precision(meta, feats, asked=None):
     """Well by well, rank by rank."""
     found = []
     for i, query in meta.iterrows():
+        if asked is not None and not asked[i]:
+            continue
         others = [
             (feats[i] @ feats[j] / np.linalg.norm(feats[i]) / np.linalg.norm(feats[j]), other["compound"])
             for j, other in meta.iterrows()
@@ -84,10 +86,39 @@ def test_compound_precision_equals_a_slow_reference(real, data):
     rng = np.random.default_rng(0)
     feats = rng.normal(size=(len(meta), 5))
     assert real.compound_precision(meta, feats) == pytest.approx(slow_compound_precision(meta, feats))
+    for held_out in (0, 1):
+        asked = real.half(meta) == held_out
+        expected = slow_compound_precision(meta, feats, asked)
+        assert real.compound_precision(meta, feats, asked) == pytest.approx(expected)
     own = pd.get_dummies(meta["compound"]).to_numpy(dtype=float)
     assert real.compound_precision(meta, own + 1e-3) == 1.0
     named = meta.assign(moa=rng.permutation(meta["moa"]))  # knows no mechanism
     assert real.compound_precision(named, feats) == real.compound_precision(meta, feats)
+
+
+def test_halves_split_compounds_and_spare_controls(real, data):
+    part = pd.Series(real.half(data.table))
+    treated = data.table["role"] == "treatment"
+    assert (part[~treated] == -1).all() and set(part[treated]) == {0, 1}
+    assert (part[treated].groupby(data.table["compound"][treated]).nunique() == 1).all()
+    sizes = data.table[treated].groupby(part[treated])["compound"].nunique()
+    assert abs(sizes[0] - sizes[1]) <= 1
+
+
+def test_a_half_that_is_held_out_is_not_trained_on(real, data, monkeypatch):
+    class Trained(Exception):
+        pass
+
+    def spy(config, store):
+        raise Trained(store)
+
+    monkeypatch.setattr(real, "train", spy)
+    for held_out in (0, 1):
+        with pytest.raises(Trained) as stopped:
+            data.simclr(real.CHOSEN, held_out)
+        table = stopped.value.args[0].table
+        assert len(table) == (real.half(data.table) != held_out).sum()
+        assert not (real.half(table) == held_out).any() and (table["role"] == "positive_control").any()
 
 
 def test_every_variant_of_the_study_changes_one_thing(real):
@@ -156,6 +187,19 @@ def test_what_chooses_knows_no_mechanism(real, data, tmp_path):
     shuffled = real.study(data, tmp_path / "shuffled.csv", seeds=(0,), recipes={"tiny": tiny})
     assert (shuffled["compound_precision"] == table["compound_precision"]).all()
     assert (shuffled["nsc"] != table["nsc"]).any()
+
+
+@pytest.mark.slow
+def test_pairs_are_judged_on_compounds_not_trained_on(real, data, tmp_path):
+    tiny = replace(real.CHOSEN, training=replace(real.CHOSEN.training, epochs=1, input_px=None, batch_size=64))
+    out = tmp_path / "pairs.csv"
+    table = real.study_pairs(data, out, seeds=(0,), recipes={"tiny": tiny})
+    assert list(table["held_out"]) == [0] * 4 + [1] * 4 and (table["compound_precision"] > 0).all()
+    meta, feats = wells(data.meta, data.simclr(replace(tiny, training=replace(tiny.training, seed=0)), 1)[data.scored])
+    expected = 100 * slow_compound_precision(meta, feats, real.half(meta) == 1)
+    assert table["compound_precision"].iloc[4] == pytest.approx(expected, abs=0.01)
+    out.write_text("".join(out.read_text().splitlines(keepends=True)[:5]))  # the second half is lost
+    pd.testing.assert_frame_equal(real.study_pairs(data, out, seeds=(0,), recipes={"tiny": tiny}), table)
 
 
 def test_missing_crops(real, tmp_path, capsys):

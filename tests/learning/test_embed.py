@@ -4,10 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from torch.nn import BatchNorm2d
 from torch.nn.functional import avg_pool2d
 
 from cellclr_lib.data import CellStore
-from cellclr_lib.learning import TrainConfig, build_encoder, embed, embed_images, train
+from cellclr_lib.learning import TrainConfig, build_encoder, embed, embed_images, ranks, train
+from cellclr_lib.learning.embed import for_inference
 
 
 def make_store(path, n=20, channels=3):
@@ -55,7 +57,28 @@ def test_bfloat16_is_close(encoder):
     assert 0 < np.abs(exact - rough).max() < 0.03 * np.abs(exact).max()
 
 
-def test_mode_is_given_back_after_an_error(encoder):
+@pytest.mark.parametrize("name", ["small", "resnet18", "resnet50"])
+@pytest.mark.parametrize("norm", [BatchNorm2d, ranks.SharedBatchNorm])
+def test_folded_normalisation_changes_nothing_but_rounding(name, norm):
+    torch.manual_seed(0)
+    encoder = build_encoder(name, stem="imagenet").double()
+    for module in encoder.modules():
+        if isinstance(module, BatchNorm2d):  # as after a training: statistics and weights of its own
+            module.__class__ = norm
+            for values in (module.running_mean, module.bias.data):
+                values.normal_()
+            for values in (module.running_var, module.weight.data):
+                values.uniform_(0.5, 2)
+    before = {key: value.clone() for key, value in encoder.state_dict().items()}
+    pixels = torch.rand(2, 3, 40, 40, dtype=torch.float64)
+    folded = for_inference(encoder.train())
+    assert not any(isinstance(module, BatchNorm2d) for module in folded.modules()) and encoder.training
+    assert all(torch.equal(value, before[key]) for key, value in encoder.state_dict().items())
+    with torch.no_grad():
+        torch.testing.assert_close(folded(pixels), encoder.eval()(pixels))
+
+
+def test_the_mode_is_kept_after_an_error(encoder):
     with pytest.raises(ValueError, match="3, H, W"):
         embed_images(encoder.train(), images()[:, :2])
     assert encoder.training

@@ -1,6 +1,7 @@
 """A batch in chunks has the loss and the gradients of the whole batch."""
 
 import copy
+from functools import partial
 
 import pytest
 import torch
@@ -8,7 +9,8 @@ from torch import nn
 
 from cellclr_lib.learning import ProjectionHead, build_encoder, gradcache, nt_xent
 
-CELLS, TEMPERATURE = 24, 0.1
+CELLS = 24
+LOSS = partial(nt_xent, temperature=0.1)
 
 
 def network():
@@ -37,8 +39,8 @@ def assert_close(ours, theirs):
 def test_equals_the_whole_batch(chunk):
     whole = network().eval()  # fixed statistics: no cell depends on its neighbours in the batch
     parts = copy.deepcopy(whole)
-    expected, expected_top1 = gradcache.backward(whole, *views(), TEMPERATURE)
-    loss, top1 = gradcache.backward(parts, *views(), TEMPERATURE, chunk)
+    expected, expected_top1 = gradcache.backward(whole, *views(), LOSS)
+    loss, top1 = gradcache.backward(parts, *views(), LOSS, chunk)
     assert loss.item() == pytest.approx(expected.item(), abs=1e-5) and top1 == expected_top1
     assert_close(gradients(parts), gradients(whole))
 
@@ -46,8 +48,8 @@ def test_equals_the_whole_batch(chunk):
 @pytest.mark.parametrize("chunk", [None, CELLS, 100])
 def test_a_chunk_that_holds_the_batch_is_the_plain_step(chunk):
     net, plain = network().train(), network().train()
-    loss, _ = gradcache.backward(net, *views(), TEMPERATURE, chunk)
-    expected, _ = nt_xent(*plain(torch.cat(views())).chunk(2), TEMPERATURE)
+    loss, _ = gradcache.backward(net, *views(), LOSS, chunk)
+    expected, _ = LOSS(*plain(torch.cat(views())).chunk(2))
     expected.backward()
     assert loss.item() == pytest.approx(expected.item(), abs=1e-5)
     assert_close(gradients(net), gradients(plain))
@@ -56,10 +58,10 @@ def test_a_chunk_that_holds_the_batch_is_the_plain_step(chunk):
 def test_batch_normalisation_is_that_of_a_chunk():
     """With statistics of each chunk, caching still equals one graph over all chunks, running statistics too."""
     cached, direct = network().train(), network().train()
-    loss, _ = gradcache.backward(cached, *views(), TEMPERATURE, 8)
+    loss, _ = gradcache.backward(cached, *views(), LOSS, 8)
     pairs = zip(*(view.split(8) for view in views()), strict=True)
     halves = zip(*(direct(torch.cat(pair)).chunk(2) for pair in pairs), strict=True)
-    expected, _ = nt_xent(*map(torch.cat, halves), TEMPERATURE)
+    expected, _ = LOSS(*map(torch.cat, halves))
     expected.backward()
     assert loss.item() == pytest.approx(expected.item(), abs=1e-5)
     assert_close(gradients(cached), gradients(direct))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from torch import distributed, multiprocessing
 
 from cellclr_lib.data import CellStore
-from cellclr_lib.learning import ProjectionHead, TrainConfig, ViewConfig, build_encoder, gradcache, ranks, train
+from cellclr_lib.learning import ProjectionHead, TrainConfig, ViewConfig, build_encoder, gradcache, nt_xent, ranks, train
 
 RANKS = 2
 CONFIG = TrainConfig(
@@ -25,7 +26,9 @@ def store(tmp_path):
     y, x = np.mgrid[:24, :24]
     centre = rng.uniform(6, 18, (64, 3, 2, 1, 1))
     images = np.exp(-((y - centre[:, :, 0]) ** 2 + (x - centre[:, :, 1]) ** 2) / 20)
-    table = pd.DataFrame({"compound": ["DMSO"] * 16 + ["taxol"] * 48})
+    table = pd.DataFrame(
+        {"compound": ["DMSO"] * 16 + ["taxol"] * 48, "concentration_um": 1.0, "plate": ["p1", "p2"] * 32}
+    )
     return CellStore.from_arrays((255 * images).astype(np.uint8), table, tmp_path / "store")
 
 
@@ -38,7 +41,7 @@ def step():
     images = torch.rand(16, 3, 24, 24, generator=torch.Generator().manual_seed(1))
     mine = ranks.share(images)
     views = ranks.two_views(mine, ViewConfig(), torch.Generator().manual_seed(2), mine)
-    loss, top1 = gradcache.backward(network, *(view.double() for view in views), 0.1)
+    loss, top1 = gradcache.backward(network, *(view.double() for view in views), partial(nt_xent, temperature=0.1))
     ranks.average_gradients(network.parameters())
     gradients = {name: parameter.grad for name, parameter in network.named_parameters()}
     return {"loss": loss, "top1": top1, **gradients, **dict(network.named_buffers())}
@@ -55,8 +58,10 @@ def one_rank(index, folder, store, config):
 
 
 @pytest.mark.slow
-def test_two_ranks_equal_one_process(store, tmp_path, monkeypatch):
-    shared = dataclasses.replace(CONFIG, folder=str(tmp_path / "shared"))
+@pytest.mark.parametrize("change", [{}, {"pairs": "treatment", "objective": "sup_con"}])
+def test_two_ranks_equal_one_process(store, tmp_path, monkeypatch, change):
+    config = dataclasses.replace(CONFIG, **change)
+    shared = dataclasses.replace(config, folder=str(tmp_path / "shared"))
     monkeypatch.setattr(sys.modules["__main__"], "__spec__", None, raising=False)
     multiprocessing.spawn(one_rank, (str(tmp_path), str(store.path), shared), nprocs=RANKS)
     expected = step()
@@ -66,7 +71,7 @@ def test_two_ranks_equal_one_process(store, tmp_path, monkeypatch):
         for name, tensor in expected.items():
             largest = max(1.0, tensor.abs().max().item())
             assert (found[name] - tensor).abs().max() < 1e-5 * largest, f"{name}, rank {index}"
-    alone = train(dataclasses.replace(CONFIG, folder=str(tmp_path / "alone")), store).history
+    alone = train(dataclasses.replace(config, folder=str(tmp_path / "alone")), store).history
     together = pd.read_csv(tmp_path / "shared" / "history.csv")
     np.testing.assert_allclose(together["loss"], alone["loss"], atol=1e-4)
     assert list(together["cells_seen"]) == [64, 128] and len(list((tmp_path / "shared").iterdir())) == 3

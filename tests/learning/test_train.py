@@ -221,6 +221,14 @@ def test_controls_are_drawn_by_weight(monkeypatch, tmp_path, weight, share):
     assert len(rows) == 400 and controls[rows].mean() == pytest.approx(share, abs=0.08)
 
 
+def test_positive_controls_are_controls(monkeypatch, tmp_path):
+    made = make_store(tmp_path / "made", n=400)
+    table = made.table.assign(role=np.where(np.arange(400) % 4 == 1, "positive_control", "treatment"))
+    store = CellStore.from_arrays(made.images, table, tmp_path / "store")
+    rows = drawn_rows(dataclasses.replace(CONFIG, control_weight=0.0), store, monkeypatch, tmp_path)
+    assert set(rows % 4) == {2, 3}
+
+
 def test_cells_per_epoch_and_small_stores(monkeypatch, tmp_path):
     store = make_store(tmp_path / "store", n=40)
     config = dataclasses.replace(CONFIG, cells_per_epoch=20, batch_size=8)
