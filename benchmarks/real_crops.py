@@ -5,9 +5,9 @@ views show a cell (no label of any kind), two cells of a well, or two cells of a
 Pairs of a well or a treatment use the plate map and no mechanism; they are rows of their own.
 
 Settings were fixed first, by ``--study``: one thing changed at a time, judged by how well treated wells find wells
-of their compound on the other plates of their week, which needs no mechanism. Pairs of a treatment are made of just
-that, so what is asked of pairs (``--study pairs``: which objective, how many control cells) is judged on the compounds
-of one half after a training on the other half. Then five fresh seeds were run, once, and all are reported.
+of their compound on the other plates of their week, which needs no mechanism. Pairs of a treatment are made of
+just that, so what is asked of pairs (``--study pairs``: which objective, how many control cells) is judged on the
+compounds of one half after a training on the other half. Then five fresh seeds were run, once, and all are reported.
 
 One row per method, kind of pairs, post-processing and seed, written as they come; an interrupted run goes on where
 it stopped. Taxol 0.3 uM counts in its dose-series wells only: the crops of its control wells are trained on and
@@ -338,10 +338,11 @@ def main(arguments=None):
     out.parent.mkdir(parents=True, exist_ok=True)
     data = RealCrops(options.data)
     table = measure(data, out)
+    asked = f" --study {options.study}" if options.study else ""
     print(table.groupby(["variant", "post"], sort=False)[STUDIED[0]].mean() if options.study else summary(table))
     provenance.write(
         out.with_suffix(".json"),
-        command=f"python benchmarks/real_crops.py --data FOLDER{f' --study {options.study}' if options.study else ''}",
+        command=f"python benchmarks/real_crops.py --data FOLDER{asked}",
         data="1,996 real crops of BBBC021; those of the taxol control wells are not scored",
         cells=len(data.table),
         scored=len(data.meta),

@@ -106,7 +106,7 @@ def for_inference(encoder):
     """
     encoder = deepcopy(encoder).eval()
     for module in list(encoder.modules()):
-        children = list(module.named_children())  # in `build_encoder`'s networks, the order in which they are called
+        children = list(module.named_children())  # in `build_encoder`'s networks, in the order of calls
         for (first, conv), (second, norm) in zip(children, children[1:], strict=False):
             if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
                 setattr(module, first, fuse_conv_bn_eval(conv, norm))

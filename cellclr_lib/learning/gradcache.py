@@ -1,8 +1,8 @@
 """Gradient caching: the loss of a whole batch from a memory that holds a part of it.
 
-A contrastive loss needs the projections of all cells at once, but the network needs them only part by part. So the batch goes
-through the network twice: first without a record, for the projections and the gradient of the loss at each of
-them; then chunk by chunk with a record, to carry those gradients back. It costs one more forward pass.
+A contrastive loss needs the projections of all cells at once, but the network needs them only part by part. So the
+batch goes through the network twice: first without a record, for the projections and the gradient of the loss at
+each of them; then chunk by chunk with a record, to carry those gradients back. It costs one more forward pass.
 Source: Gao et al. 2021, *Scaling deep contrastive learning batch size under memory limited setup*.
 Explained in chapter 8, *tuning*.
 """

@@ -1,7 +1,7 @@
 """Other questions than that of NT-Xent: several positives (SupCon), and none but agreement (VICReg).
 
-Both take a batch of pairs of views and give a loss and the same top-1 as `nt_xent`, so that `TrainConfig.objective`
-can choose among the three. Explained in chapter 9, *the real screen*.
+Both take a batch of pairs of views and give a loss and the same top-1 as `nt_xent`, so that
+`TrainConfig.objective` can choose among the three. Explained in chapter 9, *the real screen*.
 """
 
 import torch
@@ -72,9 +72,9 @@ def vicreg(z1, z2):
         loss = INVARIANCE * mse_loss(z1, z2)
         for z in (z1, z2):
             deviation = (z.var(0) + SMALLEST_VARIANCE).sqrt()
-            covariance = torch.cov(z.T)
+            between = torch.cov(z.T).fill_diagonal_(0)
             loss = loss + VARIANCE / 2 * relu(1 - deviation).mean()
-            loss = loss + COVARIANCE * (covariance.square().sum() - covariance.diagonal().square().sum()) / z.shape[1]
+            loss = loss + COVARIANCE * between.square().sum() / z.shape[1]
         groups = torch.arange(len(z1), device=z1.device)
         top1 = _top1(*_similarities(z1.detach(), z2.detach(), groups))
     return loss, top1

@@ -326,7 +326,7 @@ def _sampling_weights(store, control_weight):
         control |= store.table["role"] == "positive_control"
     weights[np.flatnonzero(control)] = control_weight
     if not weights.any():
-        raise ValueError(f"control_weight is 0, and {store.path} holds control cells only; nothing is left to draw")
+        raise ValueError(f"control_weight is 0, and {store.path} holds controls only; nothing is left to draw")
     return weights
 
 

@@ -195,7 +195,8 @@ def test_pairs_are_judged_on_compounds_not_trained_on(real, data, tmp_path):
     out = tmp_path / "pairs.csv"
     table = real.study_pairs(data, out, seeds=(0,), recipes={"tiny": tiny})
     assert list(table["held_out"]) == [0] * 4 + [1] * 4 and (table["compound_precision"] > 0).all()
-    meta, feats = wells(data.meta, data.simclr(replace(tiny, training=replace(tiny.training, seed=0)), 1)[data.scored])
+    seeded = replace(tiny, training=replace(tiny.training, seed=0))
+    meta, feats = wells(data.meta, data.simclr(seeded, 1)[data.scored])
     expected = 100 * slow_compound_precision(meta, feats, real.half(meta) == 1)
     assert table["compound_precision"].iloc[4] == pytest.approx(expected, abs=0.01)
     out.write_text("".join(out.read_text().splitlines(keepends=True)[:5]))  # the second half is lost

@@ -12,7 +12,16 @@ import torch
 from torch import distributed, multiprocessing
 
 from cellclr_lib.data import CellStore
-from cellclr_lib.learning import ProjectionHead, TrainConfig, ViewConfig, build_encoder, gradcache, nt_xent, ranks, train
+from cellclr_lib.learning import (
+    ProjectionHead,
+    TrainConfig,
+    ViewConfig,
+    build_encoder,
+    gradcache,
+    nt_xent,
+    ranks,
+    train,
+)
 
 RANKS = 2
 CONFIG = TrainConfig(
