@@ -6,8 +6,9 @@ Pairs of a well or a treatment use the plate map and no mechanism; they are rows
 
 Settings were fixed first, by ``--study``: one thing changed at a time, judged by how well treated wells find wells
 of their compound on the other plates of their week, which needs no mechanism. Pairs of a treatment are made of
-just that, so what is asked of pairs (``--study pairs``: which objective, how many control cells) is judged on the
-compounds of one half after a training on the other half. Then five fresh seeds were run, once, and all are reported.
+just that, so what is asked of pairs (``--study pairs``: which objective, how many control cells) is judged on
+the compounds of one half after a training on the other half. Then five fresh seeds were run, once, and all are
+reported.
 
 One row per method, kind of pairs, post-processing and seed, written as they come; an interrupted run goes on where
 it stopped. Taxol 0.3 uM counts in its dose-series wells only: the crops of its control wells are trained on and
