@@ -82,19 +82,33 @@ class Whitener(_Transform):
     ----------
     lam : float
         λ ≥ 0. Zero makes controls exactly white and needs more of them than features, none constant.
+    controls : "negative" or "both"
+        "both" adds the rows of role "positive_control" to X, centred on their own mean: they, too, should all look
+        alike. Not the published form; worth it where DMSO wells are few. Their features still count from DMSO.
     """
 
-    def __init__(self, lam=1.0):
-        self.lam = _checked_lam(lam)
+    def __init__(self, lam=1.0, controls="negative"):
+        if controls not in ("negative", "both"):
+            raise ValueError(f"controls is {controls!r}; expected 'negative' or 'both'")
+        self.lam, self.controls = _checked_lam(lam), controls
 
     def fit(self, meta, feats):
-        """Take mean and covariance of the DMSO rows."""
+        """Take the mean of the DMSO rows and the covariance of the controls."""
         controls = _controls(meta, feats)
         self.mean_ = controls.mean(axis=0)
-        spread, vectors = _spectrum(controls - self.mean_, complete=True)
+        centred = controls - self.mean_
+        if self.controls == "both":
+            positive = np.asarray(checked(meta, feats, ["role"])[meta["role"] == "positive_control"], dtype=float)
+            if len(positive) < 2:
+                raise ValueError(
+                    f"{len(positive)} rows have the role positive_control; expected two or more to fit on, "
+                    "or controls='negative'"
+                )
+            centred = np.concatenate([centred, positive - positive.mean(axis=0)])
+        spread, vectors = _spectrum(centred, complete=True)
         if self.lam == 0 and spread.min() <= 1e-10 * spread.max():
             raise ValueError(
-                f"lam=0, but {len(controls)} DMSO wells do not vary in all {len(spread)} directions; "
+                f"lam=0, but {len(centred)} control wells do not vary in all {len(spread)} directions; "
                 "expected more wells than features, or lam > 0"
             )
         self.matrix_ = vectors / np.sqrt(spread + self.lam)

@@ -67,6 +67,25 @@ def test_whitening_is_the_published_matrix(correlated):
     np.testing.assert_allclose(white @ white.T, expected @ expected.T, atol=1e-8)
 
 
+def test_whitening_on_both_controls(correlated):
+    """Each kind of control varies around its own mean; features count from DMSO."""
+    meta, feats = correlated
+    treated = np.flatnonzero(meta["compound"] != "DMSO")[:20]
+    meta = meta.assign(role=np.where(meta["compound"] == "DMSO", "control", "treatment"))
+    meta.loc[treated, "role"] = "positive_control"
+    feats = feats.copy()
+    feats[treated] += [10, -5, 3, 0, 1]  # where positive controls lie must not count as variation
+    rows = [dmso(meta, feats), feats[treated]]
+    scatter = sum((x - x.mean(axis=0)).T @ (x - x.mean(axis=0)) for x in rows) / sum(map(len, rows))
+    expected = (feats - rows[0].mean(axis=0)) @ power(scatter + 2 * np.eye(5), -0.5)
+    white = Whitener(2, controls="both").fit_transform(meta, feats)
+    np.testing.assert_allclose(white @ white.T, expected @ expected.T, atol=1e-8)
+    with pytest.raises(ValueError, match="0 rows have the role positive_control"):
+        Whitener(controls="both").fit(meta.assign(role="control"), feats)
+    with pytest.raises(ValueError, match="controls is 'positive'"):
+        Whitener(controls="positive")
+
+
 @pytest.mark.parametrize("features", [5, 60])  # 60: more features than a week has controls
 @pytest.mark.parametrize("lam", [0.3, 1.0])
 @pytest.mark.parametrize("centred", [False, True])
