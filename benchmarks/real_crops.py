@@ -49,15 +49,17 @@ from cellclr_lib.profiles.report import POSTS, postprocess
 RESULTS = Path(__file__).resolve().parent / "results" / "real_crops.csv"
 STUDY, STUDY_PAIRS = (RESULTS.with_name(f"real_crops_{name}.csv") for name in ("study", "pairs"))
 # Whitening on DMSO and taxol wells; λ of 1, 10 and 100 were compared on the trainings of the study's first seed.
-BOTH_CONTROLS, LAM = "both controls", 10.0
+BOTH_CONTROLS, LAM = "whitening on both controls", 10.0
 ALL_POSTS = (*POSTS, BOTH_CONTROLS)
 FEW_CONTROLS = 0.1  # chance of a control cell to be drawn: taxol's control wells are a third of the crops
 SEEDS, STUDY_SEEDS = (0, 1, 2, 3, 4), (100, 101)  # the reported seeds are fresh: no choice has seen them
-PAIRS = {
-    "none": "cell",
-    "well": "well",
-    "treatment": "treatment",
-}  # as the table calls them, as `TrainConfig` does
+LEARNED = {  # method and pairs as the table calls them: what `CHOSEN` changes
+    ("SimCLR", "none"): {},
+    ("SimCLR", "well"): {"pairs": "well"},
+    ("SimCLR", "treatment"): {"pairs": "treatment"},
+    ("SupCon", "well"): {"pairs": "well", "objective": "sup_con"},
+    ("SupCon", "treatment"): {"pairs": "treatment", "objective": "sup_con"},
+}
 REPORTED = ("nsc", "nscb", "retrieval", "probe")
 STUDIED = ("compound_precision", "retrieval", "nsc", "nscb")  # the first one chooses
 INTENSITY = {"linear": np.asarray, "square root": np.sqrt, "log": np.log1p}  # of camera counts
@@ -252,14 +254,14 @@ def report(data, out, seeds=SEEDS, posts=ALL_POSTS, recipe=CHOSEN):
     """Score every method, kind of pairs and seed that `out` lacks; returns the whole table (percent)."""
     plan = [("pixel PCA", "none", seed) for seed in seeds] + [("hand-made", "none", seeds[0])]
     plan += [("untrained", "none", seed) for seed in seeds]
-    plan += [("SimCLR", pairs, seed) for seed in seeds for pairs in PAIRS]
+    plan += [(*name, seed) for seed in seeds for name in LEARNED]
     rows = pd.read_csv(out).to_dict("records") if out.exists() else []
     done = {(row["method"], row["pairs"], row["seed"]) for row in rows}
     for method, pairs, seed in plan:
         if (method, pairs, seed) in done:
             continue
-        if method == "SimCLR":
-            training = replace(recipe.training, pairs=PAIRS[pairs], seed=seed)
+        if (method, pairs) in LEARNED:
+            training = replace(recipe.training, **LEARNED[method, pairs], seed=seed)
             feats = data.simclr(replace(recipe, training=training))
         else:
             feats = data.baseline(method, seed)

@@ -117,8 +117,22 @@ def test_a_half_that_is_held_out_is_not_trained_on(real, data, monkeypatch):
         with pytest.raises(Trained) as stopped:
             data.simclr(real.CHOSEN, held_out)
         table = stopped.value.args[0].table
-        assert len(table) == (real.half(data.table) != held_out).sum()
-        assert not (real.half(table) == held_out).any() and (table["role"] == "positive_control").any()
+        out = real.half(data.table) == held_out
+        assert len(table) == (~out).sum() and (table["role"] == "positive_control").any()
+        seen = set(table.loc[table["role"] == "treatment", "compound"])
+        assert seen and not seen & set(data.table.loc[out, "compound"])
+
+
+def test_whitening_on_both_controls_scores_the_same_wells(real, data):
+    feats = np.random.default_rng(0).normal(size=(len(data.table), 4))
+    expected, _ = real.postprocessed(data.table, feats, "none")
+    meta, found = real.postprocessed(data.table, feats, real.BOTH_CONTROLS)
+    pd.testing.assert_frame_equal(meta, expected)
+    pd.testing.assert_frame_equal(meta, wells(data.meta, feats[data.scored])[0])
+    # Positive controls take part: without what they vary in, the result is another one.
+    still = np.where(data.scored[:, None], feats, feats[data.scored].mean(axis=0))
+    _, other = real.postprocessed(data.table, still, real.BOTH_CONTROLS)
+    assert not np.allclose(found @ found.T, other @ other.T)
 
 
 def test_every_variant_of_the_study_changes_one_thing(real):
@@ -163,6 +177,7 @@ def test_a_run_goes_on_where_it_stopped(real, data, tmp_path, monkeypatch):
     first = real.report(data, out, seeds=(0,), posts=("none", "tvn"), recipe=tiny)
     assert not first.duplicated(["method", "pairs", "post", "seed"]).any()
     assert set(first.groupby("method")["pairs"].unique().loc["SimCLR"]) == {"none", "well", "treatment"}
+    assert set(first.groupby("method")["pairs"].unique().loc["SupCon"]) == {"well", "treatment"}
     assert first[SCORES].stack().between(0, 100).all()
     # The score of a row is that of the library.
     feats = data.baseline("hand-made", 0)[data.scored]
@@ -173,7 +188,7 @@ def test_a_run_goes_on_where_it_stopped(real, data, tmp_path, monkeypatch):
     lines = out.read_text().splitlines(keepends=True)
     out.write_text("".join(lines[:-2]))  # the last method is lost
     pd.testing.assert_frame_equal(real.report(data, out, seeds=(0,), posts=("none", "tvn"), recipe=tiny), first)
-    assert "SimCLR" in real.summary(first) and "[" not in real.summary(first)  # one seed has no interval
+    assert "SupCon" in real.summary(first) and "[" not in real.summary(first)  # one seed has no interval
 
 
 @pytest.mark.slow
@@ -194,11 +209,11 @@ def test_pairs_are_judged_on_compounds_not_trained_on(real, data, tmp_path):
     tiny = replace(real.CHOSEN, training=replace(real.CHOSEN.training, epochs=1, input_px=None, batch_size=64))
     out = tmp_path / "pairs.csv"
     table = real.study_pairs(data, out, seeds=(0,), recipes={"tiny": tiny})
-    assert list(table["held_out"]) == [0] * 4 + [1] * 4 and (table["compound_precision"] > 0).all()
+    assert list(table["held_out"]) == [0] * 5 + [1] * 5 and (table["compound_precision"] > 0).all()
     seeded = replace(tiny, training=replace(tiny.training, seed=0))
     meta, feats = wells(data.meta, data.simclr(seeded, 1)[data.scored])
     expected = 100 * slow_compound_precision(meta, feats, real.half(meta) == 1)
-    assert table["compound_precision"].iloc[4] == pytest.approx(expected, abs=0.01)
+    assert table["compound_precision"].iloc[5] == pytest.approx(expected, abs=0.01)
     out.write_text("".join(out.read_text().splitlines(keepends=True)[:5]))  # the second half is lost
     pd.testing.assert_frame_equal(real.study_pairs(data, out, seeds=(0,), recipes={"tiny": tiny}), table)
 
@@ -218,17 +233,18 @@ def test_real_crops_are_what_the_table_says(real, real_bbbc021, monkeypatch, tmp
     assert (nsc(table, profiles).total, nscb(table, profiles).total) == (103, 92)
 
 
-def test_committed_scores_are_complete(repository):
+def test_committed_scores_are_complete(real, repository):
     table = pd.read_csv(repository / "benchmarks/results/real_crops.csv")
     assert list(table.columns) == ["method", "pairs", "post", "seed", *SCORES]
     assert (
         table[SCORES].stack().between(0, 100).all()
         and not table.duplicated(["method", "pairs", "post", "seed"]).any()
     )
-    learned = table[table["method"] == "SimCLR"]
-    assert (learned.groupby(["pairs", "post"])["seed"].nunique() == 5).all()
-    assert set(learned["pairs"]) == {"none", "well", "treatment"}
-    assert set(table["method"]) == {"pixel PCA", "hand-made", "untrained", "SimCLR"}
+    learned = table[table["method"].isin(["SimCLR", "SupCon"])]
+    assert (learned.groupby(["method", "pairs", "post"])["seed"].nunique() >= 5).all()
+    assert set(zip(learned["method"], learned["pairs"], strict=True)) == set(real.LEARNED)
+    assert set(table["method"]) == {"pixel PCA", "hand-made", "untrained", "SimCLR", "SupCon"}
+    assert set(learned["post"]) == set(real.ALL_POSTS)
     # Shares of 103 and 92 queries, nothing else.
     for name, total in (("nsc", 103), ("nscb", 92)):
         counts = table[name] / 100 * total
@@ -236,13 +252,17 @@ def test_committed_scores_are_complete(repository):
 
 
 def test_provenance(real, repository):
-    for name, recipe in (("real_crops", real.CHOSEN), ("real_crops_study", real.REFERENCE)):
-        record = json.loads((repository / f"benchmarks/results/{name}.json").read_text())
+    recipes = {"": real.CHOSEN, "_study": real.REFERENCE, "_pairs": real.REFERENCE}
+    for name, recipe in recipes.items():
+        record = json.loads((repository / f"benchmarks/results/real_crops{name}.json").read_text())
         assert {"date", "commit", "versions", "command"} <= set(record) and not record["changed"]
         assert record["recipe"]["intensity"] == recipe.intensity and record["recipe"]["turned"] == recipe.turned
         from provenance import changed_settings
 
         assert not changed_settings(record["recipe"]["training"], recipe.training), "run it again"
     study = pd.read_csv(repository / "benchmarks/results/real_crops_study.csv")
+    pairs = pd.read_csv(repository / "benchmarks/results/real_crops_pairs.csv")
+    assert set(pairs["variant"]) == set(real.pair_variants()) and set(pairs["seed"]) <= set(real.STUDY_SEEDS)
+    assert (pairs.groupby(["variant", "post", "seed"])["held_out"].nunique() == 2).all()
     assert set(study["variant"]) <= set(real.variants()) and set(study["seed"]) <= set(real.STUDY_SEEDS)
     assert not set(real.STUDY_SEEDS) & set(real.SEEDS)  # the reported seeds are fresh
