@@ -17,6 +17,7 @@ import pandas as pd
 import provenance
 from ablate_views import TRAINING
 from real_crops import CHOSEN, RealCrops
+from real_crops import SEEDS as REPORTED
 
 from cellclr_lib import artifacts
 from cellclr_lib.config import to_dict
@@ -24,7 +25,7 @@ from cellclr_lib.data import CropConfig, SimulationConfig
 from cellclr_lib.profiles import TVN, Standardizer, Whitener, nsc, nscb, treatments, wells
 
 RESULTS = Path(__file__).resolve().parent.parent / "book" / "results" / "profiles.csv"
-SEEDS, DRAWS = (0, 1, 2), 5
+SEEDS, DRAWS = {"simulated": (0, 1, 2), "real": REPORTED[:3]}, 5
 CELLS = (1, 2, 3, 5, 10, 20, 50)  # at most so many of each well
 CONTROL_WELLS = (1, 2, 3, 4, 5, 6)  # at most so many DMSO wells of each plate
 LAMS = (1e-3, 1e-2, 1e-1, 1.0, 1e1, 1e2)
@@ -107,7 +108,7 @@ def main(arguments=None):
     if options.data:
         sources["real"] = lambda seeds: real(options.data, seeds)
     for name, source in sources.items():
-        for seed, meta, feats in source([seed for seed in SEEDS if (name, seed) not in done]):
+        for seed, meta, feats in source([seed for seed in SEEDS[name] if (name, seed) not in done]):
             table = pd.DataFrame(measure(meta, feats))
             table.insert(0, "data", name)
             table.insert(1, "seed", seed)

@@ -241,9 +241,11 @@ def test_committed_scores_are_complete(real, repository):
         and not table.duplicated(["method", "pairs", "post", "seed"]).any()
     )
     learned = table[table["method"].isin(["SimCLR", "SupCon"])]
-    assert (learned.groupby(["method", "pairs", "post"])["seed"].nunique() >= 5).all()
+    seeds = learned.groupby(["method", "pairs", "post"])["seed"].apply(set)
+    assert (seeds == set(real.SEEDS)).all()
     assert set(zip(learned["method"], learned["pairs"], strict=True)) == set(real.LEARNED)
-    assert set(table["method"]) == {"pixel PCA", "hand-made", "untrained", "SimCLR", "SupCon"}
+    others = {"pixel PCA", "hand-made", "untrained", "SimCLR, all controls"}  # the last of a first round
+    assert set(table["method"]) == others | {"SimCLR", "SupCon"}
     assert set(learned["post"]) == set(real.ALL_POSTS)
     # Shares of 103 and 92 queries, nothing else.
     for name, total in (("nsc", 103), ("nscb", 92)):
