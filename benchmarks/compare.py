@@ -2,7 +2,7 @@
 
 Each row is measured in a process of its own, on two cores, into `benchmarks/results/<row>.csv` with its provenance
 beside it; then the tables of `benchmarks/README.md` are written anew from all results there are. Peers come with
-the extra `bench`; those that are missing are skipped and said so. About half an hour on two cores.
+the extra `bench`; those that are missing are skipped and said so. About an hour on two cores.
 """
 
 import argparse

@@ -9,12 +9,18 @@ import pandas as pd
 import pytest
 import torch
 
+from cellclr_lib.data import SimulationConfig
+from cellclr_lib.learning import TrainConfig
+
 COLUMNS = ["case", "variant", "runs", "seconds", "fastest", "slowest", "unit", "rate", "ratio"]
 # Measured row -> sizes at which it takes a second or two.
 TINY = {
     "views": dict(cells=6, batch_size=4, crop_px=32, runs=1),
     "nt_xent": dict(sizes=(8, 16), runs=1, memory=False),
     "training_step": dict(encoder="small", batch_size=4, crop_px=32, steps=1, runs=1),
+    "precision": dict(
+        training=TrainConfig(epochs=1, batch_size=64), seeds=(0, 1), source=SimulationConfig.smoke()
+    ),
     "embedding": dict(encoders={"small": (16, 20)}, crop_px=32, runs=1),
     "crops": dict(fields=2, field_px=(224, 224), runs=1),
     "profiles": dict(cells=4000, width=8, cells_for_peers=4000, runs=1),
@@ -85,6 +91,18 @@ def test_every_claim_finds_its_number(modules, measured):
             assert claim.variant in ("albumentations", "kornia", "torchvision v2", "lightly", "paper's way")
         else:
             assert claim.column in found
+
+
+def test_noise_of_two_precisions_is_that_between_seeds(measured):
+    _, measure = measured
+    table = measure("precision").set_index(["case", "variant"])
+    found = {p: np.array([table.loc[(f"seed {s}", p), "retrieval"] for s in (0, 1)]) for p in ("bf16", "fp32")}
+    lost = found["fp32"].mean() - found["bf16"].mean()
+    spread = np.sqrt(sum(np.square(values - values.mean()).sum() for values in found.values()) / 2)
+    whole = table.loc[("all seeds", "bf16")]
+    assert whole["lost"] == pytest.approx(lost, abs=1e-5)
+    assert whole["over_noise"] == pytest.approx(lost / (2 * spread), abs=1e-4)  # 2 seeds: sqrt(2 / 2)
+    assert table["retrieval"].between(0, 1).all() and whole["runs"] == 2
 
 
 def test_take_turns_interleaves(modules):
