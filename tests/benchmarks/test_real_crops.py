@@ -247,6 +247,11 @@ def test_committed_scores_are_complete(real, repository):
     others = {"pixel PCA", "hand-made", "untrained", "SimCLR, all controls"}  # the last of a first round
     assert set(table["method"]) == others | {"SimCLR", "SupCon"}
     assert set(learned["post"]) == set(real.ALL_POSTS)
+    # What the README of the project says of them.
+    nscb = table[table["post"] == "whitening"].groupby(["method", "pairs"])["nscb"].agg(["min", "max"])
+    together = nscb.loc[("SupCon", "treatment"), "min"]
+    assert together > nscb.loc[("SimCLR", "none"), "max"] and together > nscb.loc[("hand-made", "none"), "max"]
+    assert nscb.loc[("SimCLR", "none"), "min"] > nscb.loc[("untrained", "none"), "max"]
     # Shares of 103 and 92 queries, nothing else.
     for name, total in (("nsc", 103), ("nscb", 92)):
         counts = table[name] / 100 * total
