@@ -2,8 +2,8 @@
 
 `encoder alone`: forward passes of the same encoder in the same precision and format on batches that lie ready as
 float32. Its ratio is the share of its rate that `embed` reaches; it can pass 1, since `embed` folds batch
-normalisation into the convolutions. `folded, alone`: the same passes of the encoder so folded; its ratio shows what
-averaging, copying and collecting cost. The default encoder sees crops averaged down to
+normalisation into the convolutions. `folded, alone`: the same passes of the encoder so folded; its ratio shows
+what averaging, copying and collecting cost. The default encoder sees crops averaged down to
 48 px, ResNet-18 sees 96 px.
 """
 
