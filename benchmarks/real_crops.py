@@ -48,8 +48,8 @@ from cellclr_lib.profiles.report import POSTS, postprocess
 
 RESULTS = Path(__file__).resolve().parent / "results" / "real_crops.csv"
 STUDY, STUDY_PAIRS = (RESULTS.with_name(f"real_crops_{name}.csv") for name in ("study", "pairs"))
-# Whitening on DMSO and taxol wells. Of λ from 0.1 to 1,000, 10 did best by `compound_precision` on the trainings of
-# the first seed of the study of settings.
+# Whitening on DMSO and taxol wells. Of λ from 0.1 to 1,000, 10 did best by `compound_precision` on the trainings
+# of the first seed of the study of settings.
 BOTH_CONTROLS, LAM = "whitening on both controls", 10.0
 ALL_POSTS = (*POSTS, BOTH_CONTROLS)
 FEW_CONTROLS = 0.1  # chance of a control cell to be drawn: taxol's control wells are a third of the crops

@@ -14,6 +14,8 @@ _HOMES = {
     "ProjectionHead": "model",
     "build_encoder": "model",
     "nt_xent": "loss",
+    "sup_con": "objectives",
+    "vicreg": "objectives",
     "TrainConfig": "train",
     "TrainResult": "train",
     "train": "train",

@@ -37,7 +37,7 @@ def sup_con(z1, z2, groups, temperature):
     Notes
     -----
     Khosla et al. 2020, *Supervised contrastive learning*, the form with the sum outside the logarithm. Holds the
-    (2N, 2N) matrix of similarities.
+    (2N, 2N) matrix of similarities. Explained in chapter 9, *the real screen*.
     """
     with torch.autocast(z1.device.type, enabled=False):
         logits, positive = _similarities(z1, z2, groups)
@@ -66,6 +66,7 @@ def vicreg(z1, z2):
     Notes
     -----
     Bardes et al. 2022, *VICReg: variance-invariance-covariance regularization for self-supervised learning*.
+    Compared in chapter 9, *the real screen*.
     """
     with torch.autocast(z1.device.type, enabled=False):
         z1, z2 = (z if z.dtype == torch.float64 else z.float() for z in (z1, z2))
