@@ -6,11 +6,12 @@ tensors that a small step keeps for its backward pass are counted; their size gr
 
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
 
-from cellclr_lib.learning import ProjectionHead, build_encoder, gradcache
+from cellclr_lib.learning import ProjectionHead, build_encoder, gradcache, nt_xent
 from cellclr_lib.learning.compute import choose_bf16, choose_device
 from cellclr_lib.learning.pixels import shrink
 
@@ -101,7 +102,8 @@ class _Step:
         """One step of `cells` cells."""
         views = self.images[torch.arange(cells) % len(self.images)].to(self.device)
         self.network.zero_grad()
-        gradcache.backward(self.network, views, views.flip(3), self.training.temperature, bf16=self.bf16)
+        loss = partial(nt_xent, temperature=self.training.temperature)
+        gradcache.backward(self.network, views, views.flip(3), loss, bf16=self.bf16)
 
     def fits(self, cells):
         """Whether a step of `cells` cells fits into the GPU, with room for weights and optimiser twice over."""
