@@ -34,11 +34,21 @@ def sup_con(z1, z2, groups, temperature):
     top1 : Tensor, scalar
         Share of the views whose most similar other view is of their group, in [0, 1]. Carries no gradient.
 
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit.
+
     Notes
     -----
     Khosla et al. 2020, *Supervised contrastive learning*, the form with the sum outside the logarithm. Holds the
     (2N, 2N) matrix of similarities. Explained in chapter 9, *the real screen*.
     """
+    if z1.ndim != 2 or z1.shape != z2.shape or groups.shape != z1.shape[:1]:
+        raise ValueError(
+            f"z1 and z2 must both be (N, P) and groups (N,), not {tuple(z1.shape)}, {tuple(z2.shape)} and "
+            f"{tuple(groups.shape)}"
+        )
     with torch.autocast(z1.device.type, enabled=False):
         logits, positive = _similarities(z1, z2, groups)
         logits = logits / temperature
@@ -63,11 +73,20 @@ def vicreg(z1, z2):
     loss, top1 : Tensor, scalar
         As for `nt_xent`.
 
+    Raises
+    ------
+    ValueError
+        If the shapes differ, or N is below 2.
+
     Notes
     -----
     Bardes et al. 2022, *VICReg: variance-invariance-covariance regularization for self-supervised learning*.
     Compared in chapter 9, *the real screen*.
     """
+    if z1.ndim != 2 or z1.shape != z2.shape or len(z1) < 2:
+        raise ValueError(
+            f"z1 and z2 must both be (N, P) with N of 2 or more, not {tuple(z1.shape)} and {tuple(z2.shape)}"
+        )
     with torch.autocast(z1.device.type, enabled=False):
         z1, z2 = (z if z.dtype == torch.float64 else z.float() for z in (z1, z2))
         loss = INVARIANCE * mse_loss(z1, z2)

@@ -112,6 +112,16 @@ def test_autocast_does_not_round(objective):
     assert loss.dtype == torch.float32 and torch.equal(loss, objective(z1, z2)[0])
 
 
+def test_shapes_that_do_not_fit():
+    z1, z2 = projections()
+    with pytest.raises(ValueError, match=r"groups \(N,\), not .* and \(9,\)"):
+        sup_con(z1, z2, torch.arange(9), 0.1)
+    with pytest.raises(ValueError, match="must both be"):
+        sup_con(z1, z2[:5], torch.arange(10), 0.1)
+    with pytest.raises(ValueError, match="N of 2 or more"):
+        vicreg(z1[:1], z2[:1])
+
+
 @pytest.fixture
 def store(tmp_path):
     rng = np.random.default_rng(0)
