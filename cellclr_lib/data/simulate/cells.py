@@ -101,7 +101,7 @@ def _spread(layer, cell, radius, axis, half, free, border, rng) -> None:
     """A cell that lies flat: a thin rim, a thicker middle; the smaller its area, the thicker and brighter."""
     inside = np.minimum(free, border)
     mask = soft(inside, 3.0)
-    thickness = float(np.clip((4500.0 / max(float(mask.sum()), 200.0)) ** 0.6, 0.6, 4.0))
+    thickness = float(np.clip((4500.0 / max(float(mask.sum()), 200.0)) ** 0.8, 0.5, 4.0))
     ramp = np.clip(inside / (0.45 * cell.cell_radius), 0.0, 1.0)
     dome = mask * (0.45 + 0.55 * ramp * (2.0 - ramp)) * thickness
     where = window(cell, half)

@@ -13,15 +13,15 @@ from cellclr_lib.data.simulate.layout import generator
 
 OFFSET = np.array([34.0, 34.0, 38.0])  # camera counts of an empty field: dark signal
 HAZE = np.array([6.0, 8.0, 10.0])  # light from medium and plastic, follows the illumination
-BLUR_PX = np.array([1.3, 1.1, 1.1])  # standard deviation of the point spread
+BLUR_PX = np.array([1.08, 0.97, 0.9])  # standard deviation of the point spread
 SCATTER = np.array([0.18, 0.12, 0.12])  # share of the light that arrives from what lies above and below
 # Spread of the log gain between weeks, plates of a week and wells of a plate, from real crops and fields.
 GAIN_WEEK = np.array([0.22, 0.33, 0.24])
 GAIN_PLATE = np.array([0.18, 0.10, 0.13])
 GAIN_WELL = np.array([0.14, 0.08, 0.10])
 VIGNETTE = 0.24  # of the light is lost in the corners
-READ_NOISE = 1.8  # camera counts
-COUNTS_PER_SHOT = 0.045  # variance of the shot noise per camera count of light
+READ_NOISE = 2.4  # camera counts
+COUNTS_PER_SHOT = 0.06  # variance of the shot noise per camera count of light
 FULL_SCALE = 4095  # 12-bit camera; files hold counts times 16
 
 

@@ -14,15 +14,17 @@ from cellclr_lib.data.simulate.layout import generator, treatments
 
 # name: (DMSO value, spread between cells). Spreads of these are relative; effects below multiply.
 SIZES = {
-    "nucleus_radius": (16.5, 0.12),  # px
-    "dna": (265.0, 0.16),  # camera counts above background, of a nucleus of ordinary size
+    "nucleus_radius": (18.2, 0.07),  # px
+    "dna": (238.0, 0.12),  # camera counts above background, of a nucleus of ordinary size
     "chromatin": (0.13, 0.25),  # contrast of the texture in the nucleus
-    "cell_radius": (42.0, 0.18),  # px
-    "tubulin": (240.0, 0.14),  # camera counts
-    "actin": (275.0, 0.16),  # camera counts
+    "cell_radius": (42.0, 0.16),  # px
+    "tubulin": (262.0, 0.18),  # camera counts
+    "actin": (300.0, 0.10),  # camera counts
 }
 STAINED = ("dna", "tubulin", "actin")
-STAIN_SPREAD = 0.14  # of a factor that a cell's stains share; with the rest, spreads and correlations as measured
+GROWN = ("nucleus_radius", "cell_radius")
+GROWTH_SPREAD = 0.07  # of a factor that they share: a cell before its division is larger in all
+STAIN_SPREAD = 0.28  # of a factor that a cell's stains share; with the rest, spreads and correlations as measured
 # name: (DMSO value, spread between cells). Spreads and effects of these are added; nothing falls below 0.
 TRAITS = {
     "nucleus_elongation": (0.30, 0.14),
@@ -33,7 +35,7 @@ TRAITS = {
     "fibres": (0.60, 0.10),  # share of tubulin that sits in microtubules
     "radial": (0.40, 0.20),  # microtubules leave the nucleus (1) or wrap around it (0)
     "bundles": (0.03, 0.03),  # thick bundles of microtubules
-    "perinuclear": (0.40, 0.15),  # tubulin gathers around the nucleus
+    "perinuclear": (0.55, 0.18),  # tubulin gathers around the nucleus
     "vacuoles": (0.04, 0.05),  # honeycomb of dark holes in the cytoplasm
     "cortex": (0.30, 0.15),  # actin at the free edge
     "junctions": (0.25, 0.12),  # actin between touching cells
@@ -71,12 +73,12 @@ MECHANISMS = {
         density=0.7,
     ),
     "Aurora kinase inhibitors": dict(
-        nucleus_radius=1.55,
+        nucleus_radius=1.42,
         dna=1.15,
         lobes=0.15,
         fragmented=0.1,
         binucleate=0.1,
-        cell_radius=1.4,
+        cell_radius=1.3,
         tubulin=0.95,
         fibres=0.1,
         actin=0.8,
@@ -98,7 +100,7 @@ MECHANISMS = {
         density=0.75,
     ),
     "DNA damage": dict(
-        nucleus_radius=1.32,
+        nucleus_radius=1.25,
         chromatin=0.75,
         cell_radius=1.25,
         mitotic=-0.04,
@@ -149,7 +151,7 @@ MECHANISMS = {
         vacuoles=0.5,
         perinuclear=-0.2,
         tubulin=0.9,
-        fragmented=0.4,
+        fragmented=0.32,
         mitotic=0.15,
         scattered=0.8,
         elongation=-0.15,
@@ -163,7 +165,7 @@ MECHANISMS = {
         tubulin=1.75,
         fibres=0.15,
         radial=-0.2,
-        fragmented=0.5,
+        fragmented=0.4,
         mitotic=0.18,
         scattered=0.8,
         speckles=0.1,
@@ -286,8 +288,10 @@ def looks(
     strength = np.where(responds, rng.lognormal(0.0, 0.25 * config.cell_variation, n), 0.1)
     table = {"strength": strength * effects["response"]}
     shared = rng.normal(0.0, STAIN_SPREAD * config.cell_variation, n)
+    growth = rng.normal(0.0, GROWTH_SPREAD * config.cell_variation, n)
     for name, (usual, spread) in SIZES.items():
         noise = rng.normal(0.0, spread * config.cell_variation, n) + shared * (name in STAINED)
+        noise += growth * (name in GROWN)
         most = 0.7 if name.endswith("radius") else 1.2  # no cell is larger than twice or smaller than half
         shift = strength * effects[name] + cultured[name] + noise
         table[name] = usual * np.exp(np.clip(shift, -most, most))

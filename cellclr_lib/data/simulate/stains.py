@@ -20,7 +20,7 @@ from cellclr_lib.data.simulate.brush import (
 )
 
 DNA, TUBULIN, ACTIN = 0, 1, 2
-ORDINARY_NUCLEUS_PX = 15.5  # radius
+ORDINARY_NUCLEUS_PX = 18.0  # radius
 DIVISION_PX = 34  # half width of the patch that holds a dividing cell
 
 
@@ -30,7 +30,7 @@ def nucleus(layer: np.ndarray, cell, rng) -> None:
     if cell.state == "fragmented":
         n = int(rng.integers(3, 9))
         y, x = polar(rng.uniform(0, 2 * np.pi, n), radius * rng.uniform(0.3, 1.0, n))
-        pieces = list(zip(y, x, radius * rng.uniform(0.30, 0.70, n), strict=True))
+        pieces = list(zip(y, x, radius * rng.uniform(0.35, 0.75, n), strict=True))
     elif cell.state == "binucleate":
         y, x = polar(rng.uniform(0, np.pi), 0.9 * radius)
         pieces = [(y, x, 0.88 * radius), (-y, -x, 0.88 * radius)]
@@ -40,11 +40,11 @@ def nucleus(layer: np.ndarray, cell, rng) -> None:
     image = np.zeros((2 * half + 1, 2 * half + 1), np.float32)
     for y, x, size in pieces:
         np.maximum(image, _lump(cell, half, y, x, size, rng), out=image)
-    image *= 1.0 + cell.chromatin * (0.9 * texture(half, 1.2, rng) + 0.6 * texture(half, 3.5, rng))
+    image *= 1.0 + cell.chromatin * (0.9 * texture(half, 1.0, rng) + 0.4 * texture(half, 3.5, rng))
     for _ in range(rng.integers(1, 4)):
         hole = polar(rng.uniform(0, 2 * np.pi, 1), rng.uniform(0.1, 0.6, 1) * radius)
         image *= 1.0 - min(cell.nucleoli, 0.8) * bumps(half, *hole, rng.uniform(1.6, 3.0))
-    level = cell.dna * (ORDINARY_NUCLEUS_PX / radius) ** 0.6 * (1.0 + 0.6 * min(cell.rounding, 1.0))
+    level = cell.dna * (ORDINARY_NUCLEUS_PX / radius) ** 1.2 * (1.0 + 0.6 * min(cell.rounding, 1.0))
     layer[DNA][window(cell, half)] += level * image
 
 
@@ -68,7 +68,7 @@ def tubulin(out: np.ndarray, cell, axis: float, half: int, mask: np.ndarray, dom
     radius, area = cell.cell_radius, max(float(mask.sum()), 200.0)
     from_nucleus = distance(half) / cell.nucleus_radius
     near = np.exp(-((from_nucleus / 1.6) ** 2))
-    shadow = 1.0 - 0.45 * soft(0.95 * cell.nucleus_radius - distance(half), 9.0)
+    shadow = 1.0 - 0.28 * soft(0.95 * cell.nucleus_radius - distance(half), 9.0)
     body = dome * shadow * (0.85 + cell.perinuclear * (1.9 * near - 0.25))
     steps = int(1.1 * radius)
     n = int(np.clip(area * 1.3 / steps, 12, 300))
@@ -95,7 +95,9 @@ def tubulin(out: np.ndarray, cell, axis: float, half: int, mask: np.ndarray, dom
 
 def actin(out: np.ndarray, cell, axis: float, half: int, free, border, mask, dome, rng) -> None:
     """Actin of a spread cell: cytoplasm, the free edge, junctions, stress fibres, aggregates."""
-    image = 0.8 * dome * (1.0 + 0.12 * texture(half, 4.0, rng) + 0.08 * texture(half, 1.3, rng))
+    away = distance(half) / cell.nucleus_radius
+    over = 1.0 - 0.55 * soft((1.05 - away) * cell.nucleus_radius, 7.0)  # most of it runs beside and below the nucleus
+    image = 1.1 * over * dome * (1.0 + 0.12 * texture(half, 4.0, rng) + 0.10 * texture(half, 1.0, rng))
     patchy = np.clip(0.7 + 0.7 * texture(half, 6.0, rng), 0.0, 2.2)
     image += 1.3 * cell.cortex * patchy * np.exp(-(((free - 2.0) / 2.0) ** 2)) * mask
     image += 1.5 * cell.junctions * (0.4 + 0.6 * patchy) * np.exp(-((border / 2.2) ** 2)) * soft(free, 3.0)
