@@ -104,7 +104,8 @@ def _spread(layer, cell, radius, axis, half, free, border, rng) -> None:
     thickness = float(np.clip((4500.0 / max(float(mask.sum()), 200.0)) ** 0.8, 0.5, 4.0))
     ramp = np.clip(inside / (0.45 * cell.cell_radius), 0.0, 1.0)
     dome = mask * (0.45 + 0.55 * ramp * (2.0 - ramp)) * thickness
+    sheet = 0.85 * mask * thickness  # actin lines the membrane: it follows the cell's height less
     where = window(cell, half)
     stains.tubulin(layer[stains.TUBULIN][where], cell, axis, half, mask, dome, rng)
-    stains.actin(layer[stains.ACTIN][where], cell, axis, half, free, border, mask, dome, rng)
+    stains.actin(layer[stains.ACTIN][where], cell, axis, half, free, border, mask, sheet, rng)
     stains.nucleus(layer, cell, rng)

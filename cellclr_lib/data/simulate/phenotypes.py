@@ -35,7 +35,7 @@ TRAITS = {
     "fibres": (0.60, 0.10),  # share of tubulin that sits in microtubules
     "radial": (0.40, 0.20),  # microtubules leave the nucleus (1) or wrap around it (0)
     "bundles": (0.03, 0.03),  # thick bundles of microtubules
-    "perinuclear": (0.55, 0.18),  # tubulin gathers around the nucleus
+    "perinuclear": (0.70, 0.18),  # tubulin gathers around the nucleus
     "vacuoles": (0.04, 0.05),  # honeycomb of dark holes in the cytoplasm
     "cortex": (0.30, 0.15),  # actin at the free edge
     "junctions": (0.25, 0.12),  # actin between touching cells

@@ -68,7 +68,7 @@ def tubulin(out: np.ndarray, cell, axis: float, half: int, mask: np.ndarray, dom
     radius, area = cell.cell_radius, max(float(mask.sum()), 200.0)
     from_nucleus = distance(half) / cell.nucleus_radius
     near = np.exp(-((from_nucleus / 1.6) ** 2))
-    shadow = 1.0 - 0.28 * soft(0.95 * cell.nucleus_radius - distance(half), 9.0)
+    shadow = 1.0 - 0.45 * soft(0.95 * cell.nucleus_radius - distance(half), 9.0)
     body = dome * shadow * (0.85 + cell.perinuclear * (1.9 * near - 0.25))
     steps = int(1.1 * radius)
     n = int(np.clip(area * 1.3 / steps, 12, 300))
@@ -96,7 +96,7 @@ def tubulin(out: np.ndarray, cell, axis: float, half: int, mask: np.ndarray, dom
 def actin(out: np.ndarray, cell, axis: float, half: int, free, border, mask, dome, rng) -> None:
     """Actin of a spread cell: cytoplasm, the free edge, junctions, stress fibres, aggregates."""
     away = distance(half) / cell.nucleus_radius
-    over = 1.0 - 0.55 * soft((1.05 - away) * cell.nucleus_radius, 7.0)  # most of it runs beside and below the nucleus
+    over = 1.0 - 0.42 * soft((1.05 - away) * cell.nucleus_radius, 7.0)  # most of it runs beside and below the nucleus
     image = 1.1 * over * dome * (1.0 + 0.12 * texture(half, 4.0, rng) + 0.10 * texture(half, 1.0, rng))
     patchy = np.clip(0.7 + 0.7 * texture(half, 6.0, rng), 0.0, 2.2)
     image += 1.3 * cell.cortex * patchy * np.exp(-(((free - 2.0) / 2.0) ** 2)) * mask
