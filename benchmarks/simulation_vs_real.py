@@ -41,19 +41,19 @@ LEADING = 10  # features shown on which the classifier leans most
 # What a draw of today's simulator stays within, as `gaps` counts. The classifier has no bound: it hardly errs.
 BOUNDS = {
     "intensity, dna": 1.6,
-    "intensity, tubulin": 2.2,
-    "intensity, actin": 1.6,
-    "nucleus diameter_px, dna": 1.6,
-    "nucleus intensity, dna": 1.7,
-    "spectrum, dna": 5.0,
-    "spectrum, tubulin": 2.3,
-    "spectrum, actin": 2.9,
+    "intensity, tubulin": 1.9,
+    "intensity, actin": 1.5,
+    "nucleus diameter_px, dna": 1.8,
+    "nucleus intensity, dna": 1.6,
+    "spectrum, dna": 1.9,
+    "spectrum, tubulin": 1.8,
+    "spectrum, actin": 2.2,
     "pixel correlation, dna-tubulin": 0.15,
-    "pixel correlation, dna-actin": 0.62,
-    "pixel correlation, tubulin-actin": 0.42,
-    "total correlation, dna-tubulin": 0.42,
-    "total correlation, dna-actin": 0.42,
-    "total correlation, tubulin-actin": 0.22,
+    "pixel correlation, dna-actin": 0.2,
+    "pixel correlation, tubulin-actin": 0.3,
+    "total correlation, dna-tubulin": 0.2,
+    "total correlation, dna-actin": 0.25,
+    "total correlation, tubulin-actin": 0.15,
 }
 
 
