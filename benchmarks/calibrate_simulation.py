@@ -4,8 +4,8 @@ The real sample holds 1,996 crops of 68 px in 543 wells. A draw simulates the sa
 cuts as many crops of the same size from each. Both go through the same steps: 8 bits between percentiles of each
 plate and channel, features of every crop, mean per well, z-score over all wells, median per treatment, NSC and
 NSCB. The real score of each method must lie within the central 90 % of the draws. The difficulty settings of
-`SimulationConfig` were tuned until it did and then frozen, before any training on simulated crops. How cells look was
-tuned later (`simulation_vs_real.py`), again before any training on them; the settings held.
+`SimulationConfig` were tuned until it did and then frozen, before any training on simulated crops. How cells look
+was tuned later (`simulation_vs_real.py`), before any training on such cells; the settings held.
 
     python benchmarks/calibrate_simulation.py            # all draws, the record in benchmarks/results/
     python benchmarks/calibrate_simulation.py --draws 4 --out /some/folder

@@ -207,8 +207,8 @@ STRAY |= dict.fromkeys(TRAITS, 0.30) | dict.fromkeys(SHARES, 0.12)
 def dose_response(config: SimulationConfig, compound: str, concentration_um: float) -> float:
     """Share of the full effect at a dose, 0..1: a Hill curve.
 
-    Half of the effect lies near the compound's lowest annotated dose, since only active doses are annotated:
-    the weakest fade into DMSO. The exact place is drawn for each compound.
+    Half of the effect lies somewhat below the compound's lowest annotated dose, since only active doses are
+    annotated: even the weakest does something. The exact place is drawn for each compound.
     """
     series = treatments()
     lowest = series.loc[series["compound"] == compound, "concentration_um"].min()

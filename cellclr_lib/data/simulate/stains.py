@@ -93,11 +93,11 @@ def tubulin(out: np.ndarray, cell, axis: float, half: int, mask: np.ndarray, dom
     out += cell.tubulin * image
 
 
-def actin(out: np.ndarray, cell, axis: float, half: int, free, border, mask, dome, rng) -> None:
+def actin(out: np.ndarray, cell, axis: float, half: int, free, border, mask, sheet, rng) -> None:
     """Actin of a spread cell: cytoplasm, the free edge, junctions, stress fibres, aggregates."""
     away = distance(half) / cell.nucleus_radius
-    over = 1.0 - 0.42 * soft((1.05 - away) * cell.nucleus_radius, 7.0)  # most of it runs beside and below the nucleus
-    image = 1.1 * over * dome * (1.0 + 0.12 * texture(half, 4.0, rng) + 0.10 * texture(half, 1.0, rng))
+    over = 1.0 - 0.42 * soft((1.05 - away) * cell.nucleus_radius, 7.0)  # most of it runs beside the nucleus
+    image = 1.1 * over * sheet * (1.0 + 0.12 * texture(half, 4.0, rng) + 0.10 * texture(half, 1.0, rng))
     patchy = np.clip(0.7 + 0.7 * texture(half, 6.0, rng), 0.0, 2.2)
     image += 1.3 * cell.cortex * patchy * np.exp(-(((free - 2.0) / 2.0) ** 2)) * mask
     image += 1.5 * cell.junctions * (0.4 + 0.6 * patchy) * np.exp(-((border / 2.2) ** 2)) * soft(free, 3.0)
@@ -115,7 +115,7 @@ def actin(out: np.ndarray, cell, axis: float, half: int, free, border, mask, dom
         spots = spots.reshape(side, side).astype(np.float32)
         spots = gaussian_filter(spots, 1.0) + 1.2 * gaussian_filter(spots, 2.5)
         clustered = np.clip(0.8 + texture(half, 9.0, rng), 0.1, 2.5)
-        image = image * (1.0 - 0.3 * min(amount, 1.0)) + 9.0 * amount * spots * clustered * dome
+        image = image * (1.0 - 0.3 * min(amount, 1.0)) + 9.0 * amount * spots * clustered * sheet
     if cell.aggresome > 0.15:
         image += 0.9 * _aggresome(cell, half, rng) * mask
     out += cell.actin * image
