@@ -19,7 +19,7 @@ from cellclr_lib.data.screen import Screen
 
 BLOCK_PX = 16  # side of the squares that are averaged before anything else: finer than any lamp
 BACKGROUND_PERCENTILE = 2  # over the fields, of each square: no cell there, or hardly any
-CAP_PERCENTILE = 99.5  # of all squares of a channel: brighter ones hold dirt and count as so much
+CAP_PERCENTILE = 96  # of all squares of a channel: brighter ones hold dirt or round cells and count as so much
 FLOOR = 0.2  # of the mean light; nothing is divided by less
 ROUNDS = 20  # measured to be enough for four digits
 FEW_FIELDS = 60  # of the size of BBBC021's; with fewer, cells show through
