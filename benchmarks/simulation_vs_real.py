@@ -43,7 +43,7 @@ BOUNDS = {
     "intensity, dna": 1.6,
     "intensity, tubulin": 1.9,
     "intensity, actin": 1.5,
-    "nucleus diameter_px, dna": 1.8,
+    "nucleus diameter_px, dna": 1.6,
     "nucleus intensity, dna": 1.6,
     "spectrum, dna": 1.9,
     "spectrum, tubulin": 2.0,

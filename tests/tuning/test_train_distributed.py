@@ -15,7 +15,7 @@ from cellclr_lib.learning import TrainConfig, train
 
 pytestmark = pytest.mark.slow
 CONFIG = TrainConfig(
-    epochs=6, batch_size=32, input_px=24, cells_per_epoch=128, lr=1e-4, device="cpu", precision="fp32",
+    epochs=6, batch_size=32, input_px=24, cells_per_epoch=128, lr=3e-5, device="cpu", precision="fp32",
     checkpoint_every_s=0.0,
 )  # fmt: skip
 
@@ -45,8 +45,7 @@ def together(tiny_store, repository, tmp_path_factory):
 def test_two_workers_equal_one_process(alone, together):
     """But for rounding, which grows from step to step, as it does between one thread and two."""
     np.testing.assert_allclose(together["loss"][0], alone["loss"][0], atol=1e-5)
-    np.testing.assert_allclose(together["loss"][:4], alone["loss"][:4], atol=1e-3)
-    np.testing.assert_allclose(together["loss"], alone["loss"], atol=1e-2)
+    np.testing.assert_allclose(together["loss"], alone["loss"], atol=1e-3)
     assert together["retrieval"].notna().all()
 
 
