@@ -97,7 +97,7 @@ TRAININGS = {
     "same well": {"pairs": "well"},
     "same treatment": {"pairs": "treatment"},
     "chunks": {"chunk_cells": 12},
-    "lars": {"optimizer": "lars", "lr": 0.1, "weight_decay": 0.1},
+    "lars": {"optimizer": "lars", "lr": 0.05, "weight_decay": 0.1},
     "controls drawn more often": {"control_weight": 3.0, "temperature": 0.5, "seed": 1},
     "imagenet stem": {"stem": "imagenet", "cells_per_epoch": 64, "warmup_epochs": 0.5},
 }
@@ -270,6 +270,8 @@ def views(inputs):
         }.items():
             out[f"{name}, {backend}"] = close(view[:, :, 4::12, 4::12], rtol=0, atol=2e-4)
         out[f"{name}, random numbers used"] = exact(generator.get_state().numpy())
+        many = [t for t in vars(draw_view(config, (500, 3, 16, 16), generator)).values() if t is not None]
+        out[f"{name}, mean and deviation of draws"] = close([[t.mean(), t.std()] for t in many], 1e-4, 1e-5)
     generator = torch.Generator().manual_seed(4)
     pair = two_views(images, ViewConfig(), generator, images.flip(0))
     out["two views"] = close([view[:, :, 4::12, 4::12].numpy() for view in pair], rtol=0, atol=2e-4)
@@ -312,13 +314,13 @@ def training(inputs):
             f"{name}: top-1": close(history["top1"], rtol=0, atol=0.015),
             f"{name}: learning rate": close(history["lr"], rtol=1e-6, atol=1e-12),
             f"{name}: epoch, cells seen": count(*history["epoch"], *history["cells_seen"]),
-            f"{name}: norm of each tensor": close([t.norm() for t in weights], rtol=1e-3, atol=1e-4),
+            f"{name}: norm of each tensor": close([t.norm() for t in weights], rtol=1e-3, atol=2e-4),
             f"{name}: random numbers used": exact(
                 [saved[which].tolist() for which in ("order_generator", "view_generator")]
             ),
         }
     watched = inputs.trained.history[["retrieval", "week_from_dmso"]]
-    return out | {"retrieval, week accuracy by epoch": close(watched, rtol=0, atol=0.1)}
+    return out | {"retrieval, week accuracy by epoch": close(watched, rtol=0, atol=0.05)}
 
 
 def features(inputs):
@@ -371,6 +373,9 @@ def profiles(inputs):
         "tvn, centred": TVNCentred(),
     }
     synthetic_meta, synthetic = synthetic_wells()
+    out["synthetic treatments"] = close(
+        treatments(synthetic_meta, synthetic)[1], rtol=1e-6
+    )  # up to eight wells each
     scaled = postprocess(meta, feats, "standardised")
     for name, step in steps.items():
         after = step.fit(synthetic_meta, synthetic).transform(synthetic_meta, synthetic)
@@ -472,7 +477,7 @@ def sweep_table(results, history):
         "number of columns": count(results.shape[1], history.shape[1]),
         "settings": close(results[[*settings, "input_px", "lr", "seed", "epoch", "cells_seen"]], rtol=1e-9),
         "retrieval, week accuracy, nsc, nscb": close(
-            results[["retrieval", "week_from_dmso", "nsc", "nscb"]], rtol=0, atol=0.1
+            results[["retrieval", "week_from_dmso", "nsc", "nscb"]], rtol=0, atol=0.05
         ),
         "last loss": close(results["loss"], rtol=2e-3),
         "last top-1": close(results["top1"], rtol=0, atol=0.02),
