@@ -12,7 +12,7 @@ import torch
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[2]), str(Path(__file__).parent)]  # tuning, and the files here
 
-from compare import GOLDEN, VERSIONS, check, versions_of  # noqa: E402
+from golden_check import GOLDEN, VERSIONS, check, versions_of  # noqa: E402
 from stages import STAGES, Inputs  # noqa: E402
 
 

@@ -15,7 +15,7 @@ import torch
 import yaml
 
 sys.path.insert(0, str(Path(__file__).parent))
-import compare
+import golden_check
 import stages
 
 sys.path.pop(0)
@@ -24,7 +24,7 @@ sys.path.pop(0)
 @pytest.fixture(scope="module")
 def golden():
     """What was recorded."""
-    return json.loads(compare.GOLDEN.read_text())
+    return json.loads(golden_check.GOLDEN.read_text())
 
 
 @pytest.fixture(scope="module")
@@ -51,30 +51,30 @@ def output(inputs):
 
 @pytest.mark.parametrize("stage", stages.STAGES)
 def test_output_is_as_recorded(golden, output, stage):
-    compare.check(stage, compare.versions_of(stage), golden[stage], output(stage))
+    golden_check.check(stage, golden_check.versions_of(stage), golden[stage], output(stage))
 
 
 def test_every_stage_has_a_version(golden):
-    assert list(golden) == list(compare.VERSIONS) == list(stages.STAGES)
+    assert list(golden) == list(golden_check.VERSIONS) == list(stages.STAGES)
 
 
 def test_a_change_without_a_version_is_told(golden):
     changed = deepcopy(golden["losses"]["output"])
     changed["vicreg: loss, top-1"]["values"][0] *= 1.001
     with pytest.raises(AssertionError, match="output of losses changed but its VERSION did not.*\nvicreg: loss"):
-        compare.check("losses", compare.versions_of("losses"), golden["losses"], changed)
+        golden_check.check("losses", golden_check.versions_of("losses"), golden["losses"], changed)
 
 
 def test_a_hash_counts(golden):
     changed = golden["fields"]["output"] | {"image table": stages.exact("another")}
     with pytest.raises(AssertionError, match="image table: other whole numbers or text"):
-        compare.check("fields", compare.versions_of("fields"), golden["fields"], changed)
+        golden_check.check("fields", golden_check.versions_of("fields"), golden["fields"], changed)
 
 
 def test_another_version_must_be_recorded(golden):
-    versions = compare.versions_of("crops") | {"fields": 2}
+    versions = golden_check.versions_of("crops") | {"fields": 2}
     with pytest.raises(AssertionError, match="record anew"):
-        compare.check("crops", versions, golden["crops"], golden["crops"]["output"])
+        golden_check.check("crops", versions, golden["crops"], golden["crops"]["output"])
 
 
 @pytest.mark.slow
@@ -88,4 +88,4 @@ def test_ray_gives_the_same_table(golden, inputs, repository, tmp_path):
     results, history = (pd.read_csv(tmp_path / "one" / f"{name}.csv") for name in ("results", "history"))
     recorded = golden["sweep"]["output"]
     for name, value in stages.sweep_table(results, history).items():
-        assert not compare.difference(recorded[name], value), name
+        assert not golden_check.difference(recorded[name], value), name
