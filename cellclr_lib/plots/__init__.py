@@ -31,13 +31,14 @@ from .scores import (
     confusion,
     data_ladder,
     error_table,
+    leaders,
     score_intervals,
     score_slope,
     score_table,
 )
 from .screens import illumination, intensity_scaling, plate_map, rejections
 from .seeds import best_of_many, sweep_cost, sweep_interaction
-from .style import moa_colour
+from .style import moa_colour, note
 from .training import embedding_map, training_curves
 from .tuning import sweep_agreement, sweep_curves, sweep_heatmap, sweep_parallel
 from .views import view_agreement, view_grid, view_matches
@@ -64,10 +65,12 @@ __all__ = [
     "hardest_negatives",
     "illumination",
     "intensity_scaling",
+    "leaders",
     "moa_code",
     "moa_colour",
     "moa_plate_map",
     "montage",
+    "note",
     "pairs",
     "plate_map",
     "post_gains",

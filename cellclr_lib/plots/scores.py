@@ -246,6 +246,30 @@ def error_table(neighbours):
     )
 
 
+def leaders(values, spell=str, lowest=False):
+    """Name what has the highest value; where several tie, all of them.
+
+    Parameters
+    ----------
+    values : Series
+        Values by what is named; NaN never leads.
+    spell : function
+        From an entry of the index to its name in a sentence.
+    lowest : bool
+        Name the lowest instead.
+
+    Returns
+    -------
+    str
+        "A", "A and B", "A, B and C", or from four on how many of all: "5 of the 16 alike".
+    """
+    best = values.index[values == (values.min() if lowest else values.max())]
+    if len(best) > 3:
+        return f"{'all' if len(best) == len(values) else f'{len(best)} of the'} {len(values)} alike"
+    *first, last = map(spell, best) if len(best) else ["none"]
+    return f"{', '.join(first)} and {last}" if first else last
+
+
 def data_ladder(counts):
     """From cells to queries: how many rows are left at each level, on a logarithmic scale.
 

@@ -162,5 +162,6 @@ def best_of_many(single, best):
         )
     bare(figure, height=360, barmode="overlay", legend={"y": -0.25})
     ends = np.quantile(single, 0.001), np.quantile(best, 0.999)
-    figure.update_xaxes(title="score minus truth, points", range=ends)
+    # Without any luck all errors are zero, and an axis needs some width.
+    figure.update_xaxes(title="score minus truth, points", range=ends if ends[0] < ends[1] else [-1, 1])
     return figure.update_yaxes(title="share of draws, %")

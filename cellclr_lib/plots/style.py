@@ -2,6 +2,7 @@
 
 import os
 
+import plotly.graph_objects as go
 import plotly.io as pio
 from plotly.io.base_renderers import MimetypeRenderer
 
@@ -78,6 +79,26 @@ def bare(figure, height=450, **layout):
     figure.update_xaxes(**axis)
     figure.update_yaxes(**axis)
     return figure.update_layout(**layout)
+
+
+def note(words):
+    """Show a sentence in the place of a figure that has nothing to draw.
+
+    Parameters
+    ----------
+    words : str
+        Why there is nothing to draw.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+    """
+    figure = go.Figure(go.Scatter(x=[], y=[], showlegend=False, hoverinfo="skip"))  # axes need a trace
+    where = {"x": 0.5, "y": 0.5, "xref": "paper", "yref": "paper"}
+    figure.add_annotation(text=words, showarrow=False, font={"size": 15}, **where)
+    bare(figure, height=120)
+    figure.update_xaxes(visible=False)
+    return figure.update_yaxes(visible=False)
 
 
 class BookRenderer(MimetypeRenderer):
