@@ -1,6 +1,7 @@
 """The speed benchmarks: every row runs at a tiny size, and the README shows what was measured."""
 
 import importlib
+import json
 import sys
 from dataclasses import replace
 
@@ -24,7 +25,6 @@ TINY = {
     "embedding": dict(encoders={"small": (16, 20)}, crop_px=32, runs=1),
     "crops": dict(fields=2, field_px=(224, 224), runs=1),
     "profiles": dict(cells=4000, width=8, cells_for_peers=4000, runs=1),
-    "import_time": dict(modules={"cellclr": "cellclr_lib"}, runs=1),
     "scaling": dict(
         sizes=(500, 1000),
         crop_px=16,
@@ -62,6 +62,14 @@ def measured(modules, tmp_path_factory):
 
 def test_there_is_a_tiny_size_of_every_row(modules):
     assert set(TINY) == set(modules("compare").ROWS)
+
+
+def test_claims_and_results_belong_to_rows(modules):
+    table, rows = modules("speed.table"), modules("compare").ROWS
+    assert {claim.row for claim in table.CPU} <= set(rows)
+    commands = [json.loads(path.read_text()).get("command", "").split() for path in table.RESULTS.glob("*.json")]
+    measured = {command[2] for command in commands if command[1:2] == ["benchmarks/compare.py"]}
+    assert measured and measured <= set(rows)
 
 
 @pytest.mark.slow
