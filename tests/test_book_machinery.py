@@ -38,7 +38,7 @@ def write(folder, name, code):
 def run(folder, parameters="{}", *chapters):
     (folder / "params.yaml").write_text(parameters)
     command = [sys.executable, "book/run_chapters.py", *chapters, "--params", "params.yaml", "--out", "out"]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600)
 
 
 def test_chapters_run_with_their_parameters(small_book):

@@ -1,5 +1,6 @@
 """Every page of a built book, opened in a real browser: the two-page smoke book always, the real one on demand."""
 
+import contextlib
 import functools
 import http.server
 import os
@@ -19,6 +20,7 @@ pytestmark = pytest.mark.browser
 
 WIDTHS_PX = (1280, 390)
 PAGE_LIMIT_MB = 3
+LIMIT_MS = 120_000  # ends what hangs, however slow the machine
 NOT_PAGES = {"genindex.html", "py-modindex.html", "search.html", "index.html"}  # made by Sphinx, nothing drawn
 
 
@@ -30,7 +32,7 @@ def build_smoke_book(repository, folder):
         shutil.copytree(repository / "book" / name, folder / "book" / name)
     shutil.copy(repository / "book/references.bib", folder / "book")
     command = [Path(sys.executable).with_name("jupyter-book"), "build", ".", "-W", "--keep-going", "-n"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, f"the smoke book does not build:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     return folder / "_build/html"
 
@@ -83,7 +85,7 @@ class Visit:
 
 DRAWN = """async () => {
   const plots = [...document.querySelectorAll('.cellclr-figure')];
-  for (let i = 0; i < 200 && plots.some(p => p.dataset.drawn !== 'true'); i++)
+  for (let i = 0; i < 2400 && plots.some(p => p.dataset.drawn !== 'true'); i++)
     await new Promise(wait => setTimeout(wait, 50));
   await Promise.all([...document.images].filter(i => i.loading !== 'lazy').map(i => i.decode().catch(() => 0)));
 }"""
@@ -106,8 +108,10 @@ COLOURS = "() => [...document.querySelectorAll('.cellclr-figure')].map(p => p._f
 
 def look(browser, address, page, width_px):
     """Open one page in a fresh profile and note everything the tests ask about."""
+    import playwright.sync_api as playwright
+
     visit = Visit(str(page), width_px)
-    context = browser.new_context(viewport={"width": width_px, "height": 900})
+    context = browser.new_context(viewport={"width": width_px, "height": 900}, color_scheme="light")
     tab = context.new_page()
     tab.on("console", lambda m: visit.errors.append(m.text) if m.type == "error" else None)
     tab.on("pageerror", lambda e: visit.errors.append(str(e)))
@@ -123,10 +127,11 @@ def look(browser, address, page, width_px):
     tab.evaluate(DRAWN)
     visit.figures = tab.locator(".cellclr-figure").count()
     visit.empty = tab.evaluate(EMPTY)
-    for theme in ("light", "dark"):
-        tab.evaluate(f"document.documentElement.dataset.theme = '{theme}'")
-        tab.wait_for_timeout(150)
-        visit.colours[theme] = tab.evaluate(COLOURS)
+    light = visit.colours["light"] = tab.evaluate(COLOURS)
+    tab.evaluate("document.documentElement.dataset.theme = 'dark'")
+    with contextlib.suppress(playwright.TimeoutError):  # test_figures_follow_the_theme says which figure did not
+        tab.wait_for_function(f"light => ({COLOURS})().every((c, i) => c !== light[i])", arg=light)
+    visit.colours["dark"] = tab.evaluate(COLOURS)
     visit.overflow_px = tab.evaluate("document.documentElement.scrollWidth - window.innerWidth")
     context.close()
     return visit
@@ -253,7 +258,7 @@ def test_hover_on_the_embedding_map_shows_the_cell(browser, html, address):
     box = figure.locator(".point").first.bounding_box()
     tab.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, steps=3)
     shown = tab.locator(".cellclr-thumbnail:not([hidden]) img")
-    shown.wait_for(timeout=5000)
+    shown.wait_for(timeout=LIMIT_MS)
     assert shown.evaluate("image => image.naturalWidth") > 0
     tab.context.close()
 
@@ -265,5 +270,5 @@ def test_search_finds_the_pages(browser, html, address):
     tab = browser.new_context().new_page()
     tab.goto(f"{address}/search.html?q={quote(title)}")
     found = tab.locator(f"#search-results a[href*='{first.stem}']").first
-    found.wait_for(timeout=10_000)
+    found.wait_for(timeout=LIMIT_MS)
     tab.context.close()

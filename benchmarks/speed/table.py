@@ -20,7 +20,6 @@ ROWS = {
     "embedding": "Embedding a store",
     "crops": "Crops from fields",
     "profiles": "Profiles to scores",
-    "import_time": "Import",
     "scaling": "Scaling",
 }
 NOT_MEASURED = "not measured"
@@ -106,7 +105,6 @@ CPU = (
     Claim("… highest memory", "profiles", "450,000", "cellclr", "memory_gb", "<= 8", "", "GB"),
     Claim("mean of wells: times the per-row loop", "profiles", "mean", "per-row loop", "ratio", ">= 50", "", "×"),
     Claim("neighbours: times the per-row loop", "profiles", "NSC", "per-row loop", "ratio", ">= 50", "", "×"),
-    Claim("import cellclr_lib", "import_time", "", "cellclr", "seconds", "<= 0.3", "", "s"),
 )
 GPU = (
     Claim("training, resident: share of the encoder's rate", "gpu", "resident", "cellclr", "of_encoder", ">= 0.9"),

@@ -144,14 +144,15 @@ def crop_cells(field, config, centres=None):
         Channel 0 is DNA.
     config : CropConfig
     centres : ndarray, shape (n, 2), optional
-        Column and row of each nucleus, if they are known; none is then looked for.
+        (row, column) of each nucleus in px, as `find_nuclei` and `read_positions` give them; none is then looked
+        for.
 
     Returns
     -------
     crops : ndarray, shape (n, C, crop_px, crop_px), uint16
         Raw values; the nucleus is in the middle.
     kept : pandas.DataFrame
-        n rows ``x_px y_px nucleus_area_px``; the area is NaN where `centres` were given.
+        n rows ``x_px y_px nucleus_area_px``, x being the column and y the row; the area is NaN where `centres` were given.
     rejected : pandas.DataFrame
         ``x_px y_px nucleus_area_px reason``; reason is "border", "too small", "too large" or "ragged";
         where `centres` were given, only "border".
@@ -197,14 +198,14 @@ def _find(field, config):
 def _given(field, centres):
     """The same where only the centres are known."""
     height, width = field.shape[1:]
-    outside = (centres < 0).any(axis=1) | (centres > (width - 1, height - 1)).any(axis=1)
+    outside = (centres < 0).any(axis=1) | (centres > (height - 1, width - 1)).any(axis=1)
     if outside.any():
-        x, y = centres[outside][0]
+        y, x = centres[outside][0]
         raise ValueError(
             f"{outside.sum()} of {len(centres)} positions lie outside a field of {width} × {height} px, first "
             f"x {x:g}, y {y:g}; do they belong to these images?"
         )
-    objects = pd.DataFrame(centres, columns=["x_px", "y_px"]).assign(nucleus_area_px=np.nan)
+    objects = pd.DataFrame(centres[:, ::-1], columns=["x_px", "y_px"]).assign(nucleus_area_px=np.nan)
     return objects, np.zeros(len(objects), dtype=bool)
 
 

@@ -98,7 +98,7 @@ def find_nuclei(dna):
     Returns
     -------
     centres : ndarray, shape (n, 2), float64
-        Row and column of each centre of mass, in px.
+        (row, column) of each centre of mass, in px; `crop_cells` takes them as they are.
 
     Notes
     -----

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 KEYS = ["TableNumber", "ImageNumber"]  # together they name a field in both tables
-CENTRE = ["Nuclei_Location_Center_X", "Nuclei_Location_Center_Y"]  # column and row of the field, px
+CENTRE = ["Nuclei_Location_Center_Y", "Nuclei_Location_Center_X"]  # row and column in the field, px
 FILE = "Image_FileName_DAPI"  # by which a row of the image table is found in the screen
 
 
@@ -35,8 +35,8 @@ def read_positions(object_table, image_table, fields):
     Returns
     -------
     list of ndarray, shape (n, 2), float64
-        For each of `fields` the centres of its nuclei, column and row in px, in the order of the table; n is 0
-        for a field that is in the image table and has no cell.
+        For each of `fields` the centres of its nuclei, (row, column) in px as `crop_cells` takes them, in the
+        order of the table; n is 0 for a field that is in the image table and has no cell.
 
     Raises
     ------

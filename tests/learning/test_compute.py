@@ -42,7 +42,7 @@ def test_ahead_works_one_ahead_and_in_another_thread():
 
     for i in ahead(work, range(4)):
         if i < 3:
-            assert begun[i + 1].wait(10), "the next piece is begun before this one is used up"
+            assert begun[i + 1].wait(300), "the next piece is begun before this one is used up"
         if i < 2:
             assert not begun[i + 2].wait(0.05), "but not the one after"
     assert len(workers) == 1 and threading.current_thread() not in workers

@@ -112,7 +112,7 @@ def test_one_thread_is_this_one_and_more_are_as_many_as_of_torch(set_threads, mo
 
     for threads in (1, 2):
         set_threads(threads)
-        seen, parts, together = set(), [], threading.Barrier(threads, timeout=10)
+        seen, parts, together = set(), [], threading.Barrier(threads, timeout=300)
 
         def work(start, stop):
             if len(seen) < threads:  # noqa: B023

@@ -14,6 +14,7 @@ from cellclr_lib import config as configuration
 from cellclr_lib.learning import TrainConfig, train
 
 pytestmark = pytest.mark.slow
+TIMEOUT_S = 900  # ends what hangs, however slow the machine
 CONFIG = TrainConfig(
     epochs=6, batch_size=32, input_px=24, cells_per_epoch=128, lr=3e-5, device="cpu", precision="fp32",
     checkpoint_every_s=0.0,
@@ -36,7 +37,7 @@ def command(store, folder, *options):
 def together(tiny_store, repository, tmp_path_factory):
     folder = tmp_path_factory.mktemp("together") / "run"
     run = subprocess.run(
-        command(tiny_store.path, folder), cwd=repository, capture_output=True, text=True, timeout=240
+        command(tiny_store.path, folder), cwd=repository, capture_output=True, text=True, timeout=TIMEOUT_S
     )
     assert run.returncode == 0, run.stderr
     return pd.read_csv(folder / "history.csv")
@@ -54,12 +55,12 @@ def test_a_rank_dies_and_the_training_goes_on(together, tiny_store, repository, 
         command(tiny_store.path, tmp_path / "run"), cwd=repository, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + TIMEOUT_S
     while not (tmp_path / "run" / "history.csv").exists() and time.monotonic() < deadline:
         time.sleep(0.1)
     workers = [p for p in psutil.Process(process.pid).children(recursive=True) if "TrainWorker" in p.cmdline()[0]]
     workers[0].kill()
-    output, _ = process.communicate(timeout=240)
+    output, _ = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 0, output
     history = pd.read_csv(tmp_path / "run" / "history.csv")
     assert list(history["epoch"]) == [1, 2, 3, 4, 5, 6]
@@ -69,6 +70,6 @@ def test_a_rank_dies_and_the_training_goes_on(together, tiny_store, repository, 
 def test_too_many_workers_are_refused(tiny_store, repository, tmp_path):
     run = subprocess.run(
         command(tiny_store.path, tmp_path / "run", "--workers", "999"),
-        cwd=repository, capture_output=True, text=True, timeout=240,
+        cwd=repository, capture_output=True, text=True, timeout=TIMEOUT_S,
     )  # fmt: skip
     assert run.returncode == 1 and "999 workers of that size are too many" in run.stderr
