@@ -152,6 +152,22 @@ def scores():
     return pd.DataFrame(rows)
 
 
+def test_leaders_name_every_entry_that_ties():
+    values = pd.Series({"a": 1.0, "b": 3.0, "c": np.nan})
+    assert plots.leaders(values) == "b"
+    assert plots.leaders(values, str.upper, lowest=True) == "A"
+    assert plots.leaders(pd.Series(1, list("ab"))) == "a and b"
+    assert plots.leaders(pd.Series(1, list("abc"))) == "a, b and c"
+    assert plots.leaders(pd.Series(1, list("abcd"))) == "all 4 alike"
+    assert plots.leaders(pd.Series([1, 1, 1, 1, 0])) == "4 of the 5 alike"
+    assert plots.leaders(pd.Series([np.nan])) == plots.leaders(pd.Series(dtype=float)) == "none"
+
+
+def test_a_note_says_why_there_is_nothing_to_draw():
+    figure = plots.note("no wrong neighbour: every treatment is right")
+    assert [a.text for a in figure.layout.annotations] == ["no wrong neighbour: every treatment is right"]
+
+
 def test_score_table_states_denominators_and_means_over_seeds(scores):
     table = plots.score_table(scores)
     assert list(table["features"]) == ["hand-made"] * 2 + ["SimCLR"] * 2
