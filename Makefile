@@ -2,6 +2,8 @@
 PYTHON ?= python3
 PY := .venv/bin/python
 EXTRAS := book,tune,test
+# Other parameters of the chapters: make book PARAMS=book/smoke.yaml
+BOOK := $(if $(PARAMS),--params $(PARAMS))
 # Another set of dependencies is another environment: the stamp carries their hash.
 READY := .venv/.ready-$(shell cat pyproject.toml constraints.txt | sha256sum | cut -c1-12)
 # Say at the end what was made, where, and how long it took.
@@ -20,11 +22,12 @@ $(READY):
 	rm -f .venv/.ready-* && touch $@ && $(SAY) "made .venv with everything in constraints.txt"
 
 book: $(READY)
-	@start=$$(date +%s); $(PY) book/prepare.py && $(PY) book/build.py && \
+	@start=$$(date +%s); $(PY) book/prepare.py $(BOOK) && $(PY) book/build.py $(BOOK) && \
 	$(SAY) "made the book: open _build/html/index.html, or \`make serve\`"
 
+# Two processes with a thread each: most tests use one, and threads of two would wait for each other.
 test: $(READY)
-	@start=$$(date +%s); $(PY) -m pytest -m "not pages and not slow" && $(SAY) "tested the library and a smoke book"
+	@start=$$(date +%s); OMP_NUM_THREADS=1 $(PY) -m pytest -m "not pages and not slow" -n 2 --dist loadfile && $(SAY) "tested the library and a smoke book"
 
 slow: $(READY)
 	@start=$$(date +%s); $(PY) -m pytest -m slow && $(SAY) "tested sweeps, kills, clusters, ranks, JupyterLab"

@@ -33,7 +33,8 @@ from speed.measure import RESULTS, RUNS, Results, take_turns
 from speed.training_step import forward_backward, network_for, train_in_turns
 from torch.utils.flop_counter import FlopCounterMode
 
-from cellclr_lib.learning import TrainConfig, compute, train, two_views
+from cellclr_lib.learning import TrainConfig, loader, train
+from cellclr_lib.views import two_views
 
 BUDGET_S = 480
 RESIDENT, STREAMED = "resident", "streamed"
@@ -172,7 +173,7 @@ def epoch(results, config, store, device):
     _forget_memory(device)
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        train(replace(config, epochs=1, folder=folder), store)
+        train(store, replace(config, epochs=1, folder=folder))
         seconds = np.array([time.perf_counter() - start])
     memory = {"cellclr": _memory_gb(device)}
     case = f"epoch over {len(store):,} cells, batch {config.batch_size}"
@@ -191,7 +192,7 @@ def training(results, place, config, store, device, flops_per_s, runs):
     others["views"] = lambda: views_alone(config, store, steps, device)
     flops = flops_of_one_view(network, store.images.shape[1:], device)
     _forget_memory(device)
-    with patch.object(compute, "RESIDENT_SHARE", compute.RESIDENT_SHARE if place == RESIDENT else 0.0):
+    with patch.object(loader, "RESIDENT_SHARE", loader.RESIDENT_SHARE if place == RESIDENT else 0.0):
         seconds = train_in_turns(config, store, others, runs)
     passes = 4 / 3 if config.chunk_cells else 1  # a backward pass costs two forward passes
     per_second = passes * flops * 2 * config.cells_per_epoch / np.median(seconds["encoder alone"])

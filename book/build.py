@@ -1,11 +1,14 @@
 """Build the book strictly: every chapter executed, every warning an error, the whole log kept.
 
-    python book/build.py
+    python book/build.py                             # the parameters that the chapters show
+    python book/build.py --params book/smoke.yaml    # others, as `run_chapters.py` takes them
 
 writes `_build/html` and `_build/book.log`, shows a bar over the pages, and on failure prints the warnings and the
 traceback of the failing cell; the exit status is that of Jupyter Book.
 """
 
+import argparse
+import os
 import re
 import subprocess
 import sys
@@ -25,7 +28,12 @@ def pages(toc):
     return 1 + sum(len(part["chapters"]) for part in parts)
 
 
-def main():
+def main(arguments=None):
+    """Build the book; returns the exit status of Jupyter Book."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--params", type=Path, help="YAML file: chapter → parameter → value")
+    options = parser.parse_args(arguments)
+    environment = os.environ | ({"CELLCLR_PARAMS": str(options.params.resolve())} if options.params else {})
     build = REPOSITORY / "_build"
     build.mkdir(exist_ok=True)
     command = [str(Path(sys.executable).with_name(COMMAND[0])), *COMMAND[1:]]
@@ -34,7 +42,7 @@ def main():
         open(build / "book.log", "w") as log,
         tqdm(total=total, desc="executing chapters", unit="page") as bar,
         subprocess.Popen(
-            command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            command, cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         ) as jupyter_book,
     ):
         for raw in jupyter_book.stdout:

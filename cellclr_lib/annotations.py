@@ -1,6 +1,6 @@
-"""What stands in each well: the image table and the mechanism table of a screen, joined and checked.
+"""Read and check what each well holds: the image table and the mechanism table of a screen, joined.
 
-Both rooms that need annotations read them here, so that a cell and a profile from the same well can never
+Cells and profiles read their annotations here, so that a cell and a profile from the same well can never
 disagree about its compound, its mechanism of action (MoA) or its role.
 
 A word on taxol. BBBC021 carries taxol 0.3 µM as positive control in six wells of all 55 plates, and the same
@@ -189,3 +189,19 @@ def _in_dose_series(table, compound, dose):
             nearest = (column[same] - column[following]).abs().idxmin()
             steps.add((plate, row.loc[nearest, "well"]))
     return np.array([key in steps for key in zip(table["plate"], table["well"], strict=True)], dtype=bool)
+
+
+WELL_COLUMNS = "plate well batch replicate compound concentration_um moa role".split()
+
+
+def is_control(meta):
+    """Mask of the DMSO rows, on which post-processing is fitted."""
+    return (meta["compound"] == CONTROL).to_numpy(dtype=bool)
+
+
+def is_treatment(meta):
+    """Mask of the rows that are scored: role "treatment", or without roles, annotated and not DMSO."""
+    if "role" in meta:
+        return (meta["role"] == "treatment").to_numpy(dtype=bool)
+    annotated = meta["moa"].notna() & ~meta["moa"].isin(["", CONTROL])
+    return annotated.to_numpy(dtype=bool) & ~is_control(meta)

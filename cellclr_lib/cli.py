@@ -1,4 +1,4 @@
-"""The way from a screen to a score, one command per stage; each is a door to one library function.
+"""Run the stages from a screen to a score, one command per stage; each calls one library function.
 
 Settings come from a YAML file (``--config``), single ones from ``--set name=value``; both name the fields of the
 stage's dataclass. Exit status: 0 done, 1 something is wrong with the input (said in one line), 2 wrong usage,
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import yaml
 
-from cellclr_lib import config as configuration
+from cellclr_lib.settings import from_dict, load_yaml, to_dict
 
 
 def main(arguments=None):
@@ -95,7 +95,7 @@ def parser():
     command.add_argument(
         "profiles", type=Path, help="file to write: .parquet (Metadata_* columns) or .h5ad (AnnData)"
     )
-    command.add_argument("--post", default="none", help="none (default), standardised, whitening or tvn")
+    command.add_argument("--post", default="none", help="none (default), z_score, whitening or tvn")
 
     command = _command(commands, "reproduce", _reproduce, "go the whole way: screen, crops, training, scores")
     command.add_argument("--config", type=Path, help="YAML file with fields of Reproduction")
@@ -120,7 +120,7 @@ def _settings(command, config_name):
 
 def _configured(base, options):
     """`base` with the settings of the file, then those of the command line."""
-    values = configuration.to_dict(base)
+    values = to_dict(base)
     source = "--set"
     if options.config:
         if not options.config.is_file():
@@ -138,7 +138,7 @@ def _configured(base, options):
         if not equals:
             raise ValueError(f"--set takes NAME=VALUE, not {setting!r}")
         values[name] = yaml.safe_load(value)
-    return configuration.from_dict(type(base), values, source)
+    return from_dict(type(base), values, source)
 
 
 def _simulate(options):
@@ -164,16 +164,16 @@ def _download(options):
 
 
 def _reproduce(options):
-    from cellclr_lib.estimate import estimate
+    from cellclr_lib.pipeline.cost import estimate
+    from cellclr_lib.pipeline.reproduction import Reproduction, reproduce
     from cellclr_lib.profiles import published_scores
-    from cellclr_lib.reproduce import Reproduction, reproduce
 
-    config = configuration.load_yaml(Reproduction, options.config) if options.config else Reproduction()
+    config = load_yaml(Reproduction, options.config) if options.config else Reproduction()
     if options.dry_run:
         cost = estimate(config, options.screen)
         print(cost.to_string(index=False, float_format="{:.2f}".format))
         return f"estimated: {cost['disk_gb'].sum():.1f} GB, {cost['hours'].sum():.1f} hours"
-    table = reproduce(config, options.screen, options.out, say=lambda text: print(text, flush=True))
+    table = reproduce(options.screen, config, options.out, say=lambda text: print(text, flush=True))
     shares = [name for name in table if table[name].dtype == float]
     shown = table.assign(**{name: 100 * table[name] for name in shares})
     print(shown.iloc[:, :9].to_string(index=False, float_format="{:.1f}".format))
@@ -190,7 +190,7 @@ def _crop(options):
         if unknown := sorted(set(options.plates) - set(screen.fields["plate"])):
             raise ValueError(f"{options.screen} has no plate {', '.join(unknown)}")
         screen = screen.subset(screen.fields["plate"].isin(options.plates))
-    store = crop_screen(screen, options.store, _configured(CropConfig(), options), jobs=options.jobs)
+    store = crop_screen(screen, _configured(CropConfig(), options), options.store, jobs=options.jobs)
     reasons = store.rejected["reason"].value_counts().to_dict()
     return f"cut: {store}; not kept: {reasons}; fields skipped: {len(store.info['skipped'])}"
 
@@ -198,12 +198,12 @@ def _crop(options):
 def _train(options):
     from cellclr_lib.data import CellStore
     from cellclr_lib.learning import TrainConfig, train
-    from cellclr_lib.monitor import ReplicateRetrieval
+    from cellclr_lib.pipeline.callbacks import ReplicateRetrieval
 
     config = _configured(TrainConfig(), options)
     changes = {name: getattr(options, name) for name in ("folder", "device") if getattr(options, name)}
     store = CellStore.open(options.store)
-    result = train(dataclasses.replace(config, **changes), store, on_epoch=ReplicateRetrieval(store))
+    result = train(store, dataclasses.replace(config, **changes), on_epoch=ReplicateRetrieval(store))
     print(result.history.to_string(index=False, float_format="{:.4f}".format))
     return f"trained: {result.checkpoint}"
 
@@ -214,16 +214,16 @@ def _embed(options):
     from cellclr_lib.data import CellStore
     from cellclr_lib.learning import embed
 
-    feats = embed(options.checkpoint, CellStore.open(options.store))
+    feats = embed(CellStore.open(options.store), options.checkpoint)
     np.save(options.features, feats)
     return f"embedded: {options.features}, {feats.shape[0]} cells × {feats.shape[1]} features"
 
 
 def _evaluate(options):
-    from cellclr_lib.profiles import report
+    from cellclr_lib.profiles import tabulate_scores
 
     meta, feats = _features(options)
-    table = report(meta, feats, protocol=options.protocol)
+    table = tabulate_scores(meta, feats, protocol=options.protocol)
     for row in table.itertuples():
         print(
             f"{row.post:>12}"
@@ -239,12 +239,12 @@ def _evaluate(options):
 
 
 def _export(options):
-    from cellclr_lib.profiles import to_anndata, to_parquet, wells
-    from cellclr_lib.profiles.report import postprocess
+    from cellclr_lib.profiles import aggregate_wells, to_anndata, to_parquet
+    from cellclr_lib.profiles.postprocessing import postprocess
 
     if options.profiles.suffix not in (".parquet", ".h5ad"):
         raise ValueError(f"profiles are written as .parquet or .h5ad, not {options.profiles.name!r}")
-    meta, feats = wells(*_features(options))
+    meta, feats = aggregate_wells(*_features(options))
     feats = postprocess(meta, feats, options.post)
     if options.profiles.suffix == ".h5ad":
         to_anndata(meta, feats).write_h5ad(options.profiles)

@@ -39,7 +39,7 @@ def real_bbbc021():
 
 @pytest.fixture(scope="session")
 def real_dsb2018():
-    """Folder with 138 fluorescence images of nuclei and their hand-made masks."""
+    """Folder with 138 fluorescence images of nuclei and their hand-drawn masks."""
     return _real("nuclei_dsb2018")
 
 
@@ -60,9 +60,9 @@ def tiny_screen(tmp_path_factory):
 @pytest.fixture(scope="session")
 def tiny_store(tiny_screen, tmp_path_factory):
     """The cells of `tiny_screen` (do not write to it)."""
-    from cellclr_lib.data import crop_screen
+    from cellclr_lib.data import CropConfig, crop_screen
 
-    return crop_screen(tiny_screen, tmp_path_factory.mktemp("tiny") / "store", progress=False)
+    return crop_screen(tiny_screen, CropConfig(), tmp_path_factory.mktemp("tiny") / "store", progress=False)
 
 
 @pytest.fixture(scope="session")

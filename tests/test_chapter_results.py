@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 RESULTS = ("right", "wrong", "equal")
-LOWER_IS_BETTER = {"loss", "week_from_dmso"}
+LOWER_IS_BETTER = {"loss", "week_accuracy"}
 SCORES = {"nsc", "nscb", "retrieval", "probe", "compound_precision", "top1", *LOWER_IS_BETTER}
 
 
@@ -35,7 +35,8 @@ def features_of(result, table, width=64):
     kin = moas[:, None] == moas
     # Rows of `kin` are equal within a mechanism; those of the other matrix sum up to zero within one.
     directions = kin if result == "right" else np.eye(len(compounds)) - kin / kin.sum(axis=1)
-    spread = generator.normal(size=(len(compounds), width))  # over all features: none of them is noise alone
+    # Spread over all features at right angles: none of them is noise alone.
+    spread = np.linalg.qr(generator.normal(size=(width, len(compounds))))[0].T
     return (directions[of] @ spread + noise).astype(np.float32)
 
 
@@ -58,7 +59,7 @@ def history_of(result, epochs=2):
     """The history of a training: retrieval and top-1 perfect, at zero, or the same in every epoch."""
     epoch = np.arange(1, epochs + 1)
     history = pd.DataFrame({"epoch": epoch, "loss": 1.0, "top1": 1.0, "lr": 1e-3, "seconds": 10.0 * epoch})
-    return scores_of(result, history.assign(retrieval=1.0, week_from_dmso=1.0))
+    return scores_of(result, history.assign(retrieval=1.0, week_accuracy=1.0))
 
 
 class Chapter:
@@ -69,7 +70,7 @@ class Chapter:
         self.parameters, self.said, self.namespace = parameters, {}, {"__name__": path.stem}
 
     def run(self, after=None):
-        """Run all cells; `after` maps a piece of a cell's source to a function of the namespace, called after it."""
+        """Run all cells; `after`: piece of a source → function of the namespace, called after that cell."""
         for cell in self.cells:
             self._run_cell(cell.source)
             if "parameters" in cell.metadata.get("tags", []):
@@ -95,14 +96,14 @@ def run_chapter(repository, request, monkeypatch):
     """Function that runs a chapter with replaced results and returns it."""
     import myst_nb
 
-    from cellclr_lib import artifacts
+    from cellclr_lib.pipeline import cache
 
     book = repository / "book"
     smoke = yaml.safe_load((book / "smoke.yaml").read_text())
     read_csv = pd.read_csv
 
     def run(name, result, after=None, trained=None, own_screen=False):
-        def features(method, training=None, cropping=None, source=None, seed=0):
+        def features(method, training=None, cropping=None, source=None):
             # A mechanism with a single compound has no right answer: two of them become one mechanism.
             table = crops().table.replace({"moa": {"Protein synthesis": "Eg5 inhibitors"}})
             return table, features_of(result, table)
@@ -119,11 +120,11 @@ def run_chapter(repository, request, monkeypatch):
 
         chapter = Chapter(book / f"{name}.md", smoke.get(name, {}))
         monkeypatch.chdir(book)
-        monkeypatch.setattr(artifacts, "features", features)
-        monkeypatch.setattr(artifacts, "checkpoint", checkpoint)
+        monkeypatch.setattr(cache, "features", features)
+        monkeypatch.setattr(cache, "checkpoint", checkpoint)
         if not own_screen:
-            monkeypatch.setattr(artifacts, "screen", lambda source=None: request.getfixturevalue("tiny_screen"))
-        monkeypatch.setattr(artifacts, "crops", crops)
+            monkeypatch.setattr(cache, "screen", lambda source=None: request.getfixturevalue("tiny_screen"))
+        monkeypatch.setattr(cache, "crops", crops)
         monkeypatch.setattr(pd, "read_csv", read)
         monkeypatch.setattr(myst_nb, "glue", lambda key, value, display=True: chapter.said.update({key: value}))
         return chapter.run(after)
@@ -179,7 +180,7 @@ def test_the_quiz_may_be_solved_or_not(run_chapter, tiny_store, tmp_path, result
     from cellclr_lib.learning import TrainConfig, train
 
     short = TrainConfig(epochs=1, batch_size=64, cells_per_epoch=64, folder=str(tmp_path))
-    trained = train(short, tiny_store)
+    trained = train(tiny_store, short)
 
     def answer(namespace):
         """Vectors of views: partners alike, opposite, or everything alike."""
@@ -192,14 +193,14 @@ def test_the_quiz_may_be_solved_or_not(run_chapter, tiny_store, tmp_path, result
 
     chapter = run_chapter("contrastive_loss", result, {"z[stage].append": answer}, trained=trained)
     check_words(chapter.said)
-    assert chapter.said["top1_trained"] == {"right": "100%", "wrong": "0%"}.get(result, chapter.said["top1_trained"])
+    assert (chapter.said["top1_trained"] == "100%") == (result == "right")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("result", RESULTS)
 def test_a_screen_of_ones_own_may_have_any_scores(run_chapter, monkeypatch, result):
     from cellclr_lib import data, learning
-    from cellclr_lib.learning.handmade import feature_names
+    from cellclr_lib.baselines.handcrafted import feature_names
 
     stores, crop_screen = [], data.crop_screen
 
@@ -212,7 +213,7 @@ def test_a_screen_of_ones_own_may_have_any_scores(run_chapter, monkeypatch, resu
         return features_of(result, stores[-1].table, width)
 
     monkeypatch.setattr(data, "crop_screen", crop)
-    for name in ("handmade_features", "untrained_encoder", "embed"):
+    for name in ("handcrafted_features", "untrained_features", "embed"):
         monkeypatch.setattr(learning, name, features)
     chapter = run_chapter("own_screen", result, own_screen=True)
     check_words(chapter.said)

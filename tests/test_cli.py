@@ -40,7 +40,7 @@ def test_the_whole_way(way):
     cells = pd.read_parquet(way / "store" / "cells.parquet")
     assert len(features) == len(cells)
     scores = pd.read_csv(way / "scores.csv")
-    assert scores["post"].tolist() == ["none", "standardised", "whitening", "tvn"]
+    assert scores["post"].tolist() == ["none", "z_score", "whitening", "tvn"]
     assert scores[["nsc", "nscb"]].stack().between(0, 1).all()
     profiles = pd.read_parquet(way / "profiles.parquet")
     assert len(profiles) == len(cells.drop_duplicates(["plate", "well"])) and "Metadata_Plate" in profiles
@@ -50,7 +50,7 @@ def test_the_whole_way(way):
 def test_profiles_are_post_processed_and_exported_as_anndata(way):
     anndata = pytest.importorskip("anndata", reason="needs the extra anndata")
     stage = ["export", str(way / "store"), str(way / "features.npy")]
-    assert main([*stage, str(way / "profiles.h5ad"), "--post", "standardised"]) == 0
+    assert main([*stage, str(way / "profiles.h5ad"), "--post", "z_score"]) == 0
     profiles = anndata.read_h5ad(way / "profiles.h5ad")
     np.testing.assert_allclose(profiles.X.mean(axis=0), 0, atol=1e-4)
 

@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import pytest
+from figures import evaluation as evaluation_figures
+from figures import fields_to_cells as fields_to_cells_figures
 from skimage.color import deltaE_ciede2000, rgb2lab
 
 from cellclr_lib import plots
@@ -141,7 +143,7 @@ def test_plate_map_puts_wells_where_they_are(cells):
 @pytest.fixture
 def scores():
     rows = []
-    for method, seeds in (("handmade", 1), ("simclr", 2)):
+    for method, seeds in (("handcrafted", 1), ("simclr", 2)):
         for post in ("none", "tvn"):
             for seed in range(seeds):
                 row = {"method": method, "post": post, "seed": seed, "nsc_total": 103, "nscb_total": 92}
@@ -152,16 +154,32 @@ def scores():
     return pd.DataFrame(rows)
 
 
+def test_leaders_name_every_entry_that_ties():
+    values = pd.Series({"a": 1.0, "b": 3.0, "c": np.nan})
+    assert plots.leaders(values) == "b"
+    assert plots.leaders(values, str.upper, lowest=True) == "A"
+    assert plots.leaders(pd.Series(1, list("ab"))) == "a and b"
+    assert plots.leaders(pd.Series(1, list("abc"))) == "a, b and c"
+    assert plots.leaders(pd.Series(1, list("abcd"))) == "all 4 alike"
+    assert plots.leaders(pd.Series([1, 1, 1, 1, 0])) == "4 of the 5 alike"
+    assert plots.leaders(pd.Series([np.nan])) == plots.leaders(pd.Series(dtype=float)) == "none"
+
+
+def test_a_note_says_why_there_is_nothing_to_draw():
+    figure = plots.note("no wrong neighbour: every treatment is right")
+    assert [a.text for a in figure.layout.annotations] == ["no wrong neighbour: every treatment is right"]
+
+
 def test_score_table_states_denominators_and_means_over_seeds(scores):
     table = plots.score_table(scores)
-    assert list(table["features"]) == ["hand-made"] * 2 + ["SimCLR"] * 2
+    assert list(table["features"]) == ["handcrafted"] * 2 + ["SimCLR"] * 2
     assert list(table["seeds"]) == [1, 1, 2, 2]
     assert list(table.columns[3:5]) == ["NSC of 103, % [95 % interval]", "NSCB of 92, % [95 % interval]"]
     assert table.iloc[2, 3] == "81.0 [71.0, 91.0]"
 
 
 def test_score_figures_draw_what_the_table_says(scores):
-    slope = plots.score_slope(scores)
+    slope = evaluation_figures.score_slope(scores)
     assert [trace.name for trace in slope.data][2] == "SimCLR, raw"
     np.testing.assert_allclose(slope.data[2].y, [81, 61])
     np.testing.assert_allclose(slope.data[2].error_y.array, [10, 10])
@@ -177,7 +195,7 @@ def test_confusion_and_errors_agree_with_the_neighbours():
     })  # fmt: skip
     counts = pd.crosstab(neighbours["moa"], neighbours["neighbour_moa"])
     np.testing.assert_allclose(plots.confusion(counts).data[0].z, [[0.5, 0.5], [1, 0]])
-    errors = plots.error_table(neighbours)
+    errors = evaluation_figures.error_table(neighbours)
     assert list(errors["query"]) == ["c 3.5 µM", "b 2 µM"]
     assert list(errors["cosine"]) == ["0.700", "0.500"]
 
@@ -187,7 +205,7 @@ def test_admissible_neighbours_forbid_compound_and_week():
         "compound": ["a", "a", "b", "c"], "concentration_um": [1.0, 2, 1, 1], "moa": "x",
         "batch": [("Week1",), ("Week1",), ("Week1", "Week2"), ("Week3",)],
     })  # fmt: skip
-    state = plots.admissible_neighbours(meta).data[0].z
+    state = evaluation_figures.admissible_neighbours(meta).data[0].z
     np.testing.assert_array_equal(state, [[2, 2, 1, 0], [2, 2, 1, 0], [1, 1, 2, 0], [0, 0, 0, 2]])
 
 
@@ -202,9 +220,9 @@ def test_remaining_figures_are_drawn():
     quantiles = pd.DataFrame({"stage": "before", "channel": ["dna", "tubulin", "actin"], "plate": "p",
                               "low": 1, "median": 2, "high": 3})  # fmt: skip
     for figure in (
-        plots.rejections(pd.Series({"kept": 90, "border": 10})),
-        plots.data_ladder({"cells": 1000, "wells": 10}),
-        plots.intensity_scaling(quantiles),
+        fields_to_cells_figures.rejections(pd.Series({"kept": 90, "border": 10})),
+        evaluation_figures.data_ladder({"cells": 1000, "wells": 10}),
+        fields_to_cells_figures.intensity_scaling(quantiles),
     ):
         assert isinstance(figure, go.Figure) and len(figure.data)
 
@@ -212,6 +230,6 @@ def test_remaining_figures_are_drawn():
 def test_illumination_shows_mean_light_and_their_ratio():
     typical = np.stack([np.full((4, 6), 1.2), np.full((4, 6), 0.9)])
     light = np.full((2, 4, 6), 1.2)
-    figure = plots.illumination(typical, light, ("dna", "actin"))
+    figure = fields_to_cells_figures.illumination(typical, light, ("dna", "actin"))
     shown = [float(np.asarray(trace.z).mean()) for trace in figure.data]
     assert shown == pytest.approx([20, 20, 0, -10, 20, -25])

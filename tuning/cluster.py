@@ -4,8 +4,10 @@ Ray would wait for ever for a GPU that no node has; here that is an error, at on
 """
 
 import logging
+import os
 import socket
 from dataclasses import dataclass
+from pathlib import Path
 
 import ray
 
@@ -57,7 +59,9 @@ def _check_reachable(address):
 
 
 def _attempt(what, hint, address, times=1, **options):
-    """`ray.init`, several times if need be."""
+    """`ray.init`, several times if need be. Workers find this folder as the driver does: it is not installed."""
+    paths = [str(Path(__file__).resolve().parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    options["runtime_env"] = {"env_vars": {"PYTHONPATH": os.pathsep.join(paths)}}
     for left in reversed(range(times)):
         try:
             ray.init(address, log_to_driver=False, logging_level="error", **options)

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from cellclr_lib.learning import TrainConfig
-from cellclr_lib.profiles import replicate_retrieval, wells
+from cellclr_lib.profiles import aggregate_wells, replicate_retrieval
 from tuning.space import common_budget, grid, is_range, sample, training_of
 
 COLUMNS = ("plate", "well", "batch", "compound", "concentration_um")  # of the store: what retrieval needs
@@ -120,7 +120,7 @@ def check_store(store):
             "replicate retrieval, which needs the plate map: cut the crops again from a screen with its tables"
         )
     noise = np.random.default_rng(0).standard_normal((len(store), 2))
-    if not replicate_retrieval(*wells(store.table, noise)).total:
+    if not replicate_retrieval(*aggregate_wells(store.table, noise)).total:
         raise ValueError(
             f"{store.path}: no treatment stands on two plates of one week, so nothing ranks the trials; "
             "take a store with replicate plates"

@@ -8,11 +8,11 @@ from pathlib import Path
 import pandas as pd
 import ray
 
-from cellclr_lib import config as configuration
+from cellclr_lib.settings import save_yaml
 from tuning.cluster import last_line
 from tuning.score import known, score
 
-LAST = ["week_from_dmso", "nsc", "nscb", "loss", "top1", "epoch", "cells_seen", "seconds"]
+LAST = ["week_accuracy", "nsc", "nscb", "loss", "top1", "epoch", "cells_seen", "seconds"]
 TAIL = ["checkpoint_path", "trial", "error"]
 
 
@@ -70,7 +70,7 @@ def tables(grid, plan, runs):
             results.loc[i, "error"] = str(scores)
     finished = (results["error"] == "") & (results["epoch"] == plan.training.epochs)
     order = results.assign(finished=finished).sort_values(
-        ["finished", "retrieval", "week_from_dmso"],
+        ["finished", "retrieval", "week_accuracy"],
         ascending=[False, False, True],
         na_position="last",
         kind="stable",
@@ -86,11 +86,11 @@ def ranking(results, plan):
     fine = results[(results["error"] == "") & (results["epoch"] == plan.training.epochs)]
     names = [*plan.space]
     groups = fine.groupby([fine[name].astype(str) if fine[name].dtype == object else fine[name] for name in names])
-    means = groups[["retrieval", "week_from_dmso", "nsc", "nscb"]].mean()
+    means = groups[["retrieval", "week_accuracy", "nsc", "nscb"]].mean()
     means.insert(1, "lowest", groups["retrieval"].min())
     means.insert(2, "highest", groups["retrieval"].max())
     means.insert(3, "trials", groups.size())
-    return means.sort_values(["retrieval", "week_from_dmso"], ascending=[False, True]).reset_index()
+    return means.sort_values(["retrieval", "week_accuracy"], ascending=[False, True]).reset_index()
 
 
 def agreement(results):
@@ -105,7 +105,7 @@ def save_best(results, ranked, plan, folder):
     for name in plan.space:
         best = best[best[name].astype(str) == str(ranked[name].iloc[0])]
     settings = {name: _plain(best[name].iloc[0]) for name in [*plan.space, "seed"]}
-    file = configuration.save_yaml(plan.training_of(settings), Path(folder) / "best.yaml")
+    file = save_yaml(plan.training_of(settings), Path(folder) / "best.yaml")
     command = f"python -m cellclr_lib train {plan.store} --config {file} --folder {Path(folder) / 'best'}"
     return file, command
 

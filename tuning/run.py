@@ -8,14 +8,14 @@ from filelock import FileLock, Timeout
 from ray import tune
 from ray.tune.search import BasicVariantGenerator
 
-from cellclr_lib import artifacts
-from cellclr_lib import config as configuration
 from cellclr_lib.data import CellStore, CropConfig, SimulationConfig
 from cellclr_lib.learning import TrainConfig
+from cellclr_lib.pipeline import cache
+from cellclr_lib.settings import load_yaml, save_yaml
 from tuning import cluster
 from tuning.cost import describe
+from tuning.memory import probe_sizes
 from tuning.plan import Plan, check_store, with_budget
-from tuning.probe import probe_sizes
 from tuning.progress import Progress, ctrl_c
 from tuning.report import write_report
 from tuning.results import agreement, ranking, save_best, tables
@@ -46,13 +46,13 @@ def start(options, folder):
     print(describe(plan, len(store), probes, at_once, folder), flush=True)
     if options.dry_run:
         return 0
-    configuration.save_yaml(plan, folder / "plan.yaml")
+    save_yaml(plan, folder / "plan.yaml")
     return execute(plan, folder)
 
 
 def resume(folder):
     """Go on with the sweep in `folder`; returns the exit status."""
-    plan = configuration.load_yaml(Plan, folder / "plan.yaml")
+    plan = load_yaml(Plan, folder / "plan.yaml")
     cluster.trials_at_once(plan.cpus_per_trial, plan.gpus_per_trial)
     print(f"going on with {plan.count} trials in {folder}")
     return execute(plan, folder)
@@ -68,7 +68,7 @@ def make_plan(options):
         store = CellStore.open(options.store)
         check_store(store)
     else:
-        store = artifacts.crops(CropConfig(), SimulationConfig.smoke() if options.smoke else SimulationConfig())
+        store = cache.crops(CropConfig(), SimulationConfig.smoke() if options.smoke else SimulationConfig())
     cells_per_epoch = options.cells_per_epoch or CELLS_PER_EPOCH[size]
     training = TrainConfig(epochs=options.epochs or EPOCHS[size], cells_per_epoch=cells_per_epoch)
     gpus = options.gpus_per_trial

@@ -3,10 +3,10 @@
 import json
 from pathlib import Path
 
+from cellclr_lib.annotations import is_treatment
 from cellclr_lib.data import CellStore
 from cellclr_lib.learning import embed
-from cellclr_lib.profiles import report
-from cellclr_lib.profiles.aggregate import is_treatment
+from cellclr_lib.profiles import tabulate_scores
 
 SCORES = ("nsc", "nscb")
 
@@ -31,8 +31,8 @@ def score(checkpoint, store_path, device):
     store = CellStore.open(store_path)
     scores = dict.fromkeys(SCORES, float("nan"))
     if "moa" in store.table and is_treatment(store.table).any():
-        feats = embed(checkpoint, store, device=device, progress=False)
-        row = report(store.table, feats, posts=("standardised",), draws=2, null_draws=1).iloc[0]
+        feats = embed(store, checkpoint, device=device, progress=False)
+        row = tabulate_scores(store.table, feats, posts=("z_score",), draws=2, null_draws=1).iloc[0]
         scores = {name: float(row[name]) for name in SCORES}
     Path(checkpoint).with_name("scores.json").write_text(json.dumps(scores))
     return scores

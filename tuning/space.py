@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from cellclr_lib import config as configuration
-from cellclr_lib.learning import TrainConfig, ViewConfig
+from cellclr_lib.learning import TrainConfig
+from cellclr_lib.settings import from_dict, to_dict
+from cellclr_lib.views import ViewConfig
 
 REFERENCE_BATCH = 256  # at this batch size the learning rate is the one of the configuration
 VIEWS = {"default": ViewConfig, "paper": ViewConfig.paper, "none": ViewConfig.none}
@@ -79,20 +80,20 @@ def training_of(settings, base, source="the space"):
     ValueError
         If a parameter or its value is unknown; names `source`.
     """
-    values = configuration.to_dict(base)
+    values = to_dict(base)
     for name, value in settings.items():
         if name == "views" and value in VIEWS:
-            value = configuration.to_dict(VIEWS[value]())
+            value = to_dict(VIEWS[value]())
         place, (*path, last) = values, name.split(".")
         for step in path:
             place = place.get(step)
             if not isinstance(place, dict):
                 raise ValueError(f"{source}: unknown entry {name!r}")
         place[last] = value
-    training = configuration.from_dict(TrainConfig, values, source)
+    training = from_dict(TrainConfig, values, source)
     power = {"adamw": 0.5, "lars": 1.0}[training.optimizer]
     values["lr"] = training.lr * (training.batch_size / REFERENCE_BATCH) ** power
-    return configuration.from_dict(TrainConfig, values, source)
+    return from_dict(TrainConfig, values, source)
 
 
 def common_budget(batch_sizes, cells):

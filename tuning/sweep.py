@@ -11,8 +11,10 @@ import sys
 import time
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this folder is not installed as a package
+
 from cellclr_lib.data import CellStore
-from tuning import cluster  # no torch yet: a demand that cannot be met is refused in seconds
+from tuning import cluster
 
 RESUMED = {"resume", "storage", "name", "address", "cpus"}  # what may be said again; the plan holds the rest
 
@@ -33,7 +35,7 @@ def main(arguments=None):
         cluster.connect(options.address, options.cpus)
         if not options.resume:
             cluster.trials_at_once(options.cpus_per_trial, options.gpus_per_trial or 0.0)
-        from tuning.run import resume, start  # torch comes with it
+        from tuning.run import resume, start
 
         status = resume(folder) if options.resume else start(options, folder)
     except (FileNotFoundError, ValueError, ConnectionError) as error:

@@ -1,8 +1,8 @@
 """One training over many GPUs or hosts with Ray Train: ``python tuning/train_distributed.py STORE --workers 8``.
 
 Every worker computes its share of each batch; the negatives of a cell come from all of them, with gradients
-(`cellclr_lib.learning.ranks`), so the result is that of one process with the whole batch. A worker that dies costs
-the epochs since the last checkpoint; the same command goes on with a training that was killed as a whole.
+(`cellclr_lib.learning.distributed`), so the result is that of one process with the whole batch. A worker that dies
+costs the epochs since the last checkpoint; the same command goes on with a training that was killed as a whole.
 Explained in chapter 8, *tuning*.
 """
 
@@ -14,9 +14,11 @@ from pathlib import Path
 import ray.train
 from ray.train.torch import TorchTrainer
 
-from cellclr_lib import config as configuration
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this folder is not installed as a package
+
 from cellclr_lib.data import CellStore
 from cellclr_lib.learning import TrainConfig
+from cellclr_lib.settings import load_yaml
 from tuning import cluster
 
 
@@ -30,7 +32,7 @@ def main(arguments=None):
             raise ValueError(
                 f"{options.workers} workers of that size are too many: the cluster has room for {room}"
             )
-        config = configuration.load_yaml(TrainConfig, options.config) if options.config else TrainConfig()
+        config = load_yaml(TrainConfig, options.config) if options.config else TrainConfig()
         config = replace(config, folder=str(options.folder.resolve()))
         store = CellStore.open(options.store.resolve())
         fit(config, store.path, options.workers, options.cpus_per_worker, gpus, options.retries)
@@ -96,14 +98,14 @@ def work(task):
     import torch
 
     from cellclr_lib.learning import train
-    from cellclr_lib.monitor import ReplicateRetrieval
+    from cellclr_lib.pipeline.callbacks import ReplicateRetrieval
 
     device = ray.train.torch.get_device()
     if device.type == "cuda":
         torch.cuda.set_device(device)  # "cuda" alone would be the first one for everybody
     store = CellStore.open(task["store"])
     config = replace(task["config"], device=device.type)
-    train(config, store, on_epoch=ReplicateRetrieval(store))
+    train(store, config, on_epoch=ReplicateRetrieval(store))
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ def run(plan, folder, settings):
     hide_gpus(plan)
     from cellclr_lib.data import CellStore
     from cellclr_lib.learning import train
-    from cellclr_lib.monitor import ReplicateRetrieval
+    from cellclr_lib.pipeline.callbacks import ReplicateRetrieval
     from tuning.score import score
 
     store = CellStore.open(plan.store)
@@ -56,7 +56,7 @@ def run(plan, folder, settings):
         tune.report(row | {"checkpoint_path": str(folder / "checkpoint.pt")}, checkpoint=kept)
 
     try:
-        result = train(training, store, on_epoch=ReplicateRetrieval(store), on_checkpoint=report)
+        result = train(store, training, on_epoch=ReplicateRetrieval(store), on_checkpoint=report)
         if not reported:  # an earlier try was killed between its last epoch and the end
             report(result.history.to_dict("records")[-1])
         score(result.checkpoint, plan.store, training.device)
@@ -85,14 +85,14 @@ def adopt(checkpoint, training, store):
 
     Population-based training copies a better trial and changes its temperature or learning rate on the way.
     """
-    from cellclr_lib import config as configuration
     from cellclr_lib.learning.checkpoint import load_checkpoint, run_identity, save_checkpoint
+    from cellclr_lib.settings import to_dict
 
     folder = Path(training.folder)
     folder.mkdir(parents=True, exist_ok=True)
     with checkpoint.as_directory() as copy:
         contents = load_checkpoint(Path(copy) / "checkpoint.pt")
-    contents |= {"run": run_identity(training, store), "config": configuration.to_dict(training)}
+    contents |= {"run": run_identity(store, training), "config": to_dict(training)}
     save_checkpoint(folder / "checkpoint.pt", **contents)
 
 

@@ -26,9 +26,9 @@ from skimage.io import imread
 from skimage.measure import label, regionprops
 from skimage.segmentation import watershed
 
-from cellclr_lib.data import Screen, SimulationConfig, crop_screen, segment_nuclei
+from cellclr_lib.data import CropConfig, Screen, SimulationConfig, crop_screen, segment_nuclei
 from cellclr_lib.data.screen import IMAGE_TABLE, MOA_TABLE
-from cellclr_lib.data.simulate import layout, simulate_field
+from cellclr_lib.data.simulation import plate_map, simulate_field
 from speed.measure import CORES, RUNS, take_turns
 
 FIELDS = 24  # of one run, all of one plate
@@ -46,7 +46,7 @@ def measure(results, fields=FIELDS, field_px=(1024, 1280), real=None, runs=RUNS)
 
         def crop():
             store = folder / f"store{next(number)}"
-            crop_screen(screen, store, jobs=CORES, progress=False)
+            crop_screen(screen, CropConfig(), store, jobs=CORES, progress=False)
             shutil.rmtree(store)
 
         results.add(f"{fields} {kind} fields to a store", take_turns({"cellclr": crop}, runs), fields, "fields")
@@ -73,7 +73,7 @@ def real_screen(root, real, fields, field_px):
     with zipfile.ZipFile(real / "bbbc021" / f"BBBC021_v1_images_{PLATE}.zip") as archive:
         archive.extractall(root)
     table = table[table["Image_Metadata_Plate_DAPI"] == PLATE]
-    stains = [f"Image_FileName_{stain}" for stain, _ in layout.STAINS]
+    stains = [f"Image_FileName_{stain}" for stain, _ in plate_map.STAINS]
     complete = table[stains].map(lambda name: (root / PLATE / name).exists()).all(axis=1)
     return _repeated(root, table, table.loc[complete, stains], fields)
 
@@ -81,15 +81,15 @@ def real_screen(root, real, fields, field_px):
 def simulated_screen(root, real, fields, field_px):
     """A screen whose fields are simulated, two in turn."""
     config = SimulationConfig.full_size(field_px=field_px)
-    plan = layout.fields(config)
+    plan = plate_map.fields(config)
     plan = plan[plan["plate"] == plan["plate"].iloc[0]]
     (root / plan["plate"].iloc[0]).mkdir(parents=True)
     for _, field in plan.head(2).iterrows():
-        for (stain, _), image in zip(layout.STAINS, simulate_field(config, field)[0], strict=True):
+        for (stain, _), image in zip(plate_map.STAINS, simulate_field(config, field)[0], strict=True):
             tifffile.imwrite(root / field["plate"] / field[stain], image)
-    table = layout.image_table(plan)
-    layout.moa_table(plan).to_csv(root / MOA_TABLE, index=False)
-    stains = [f"Image_FileName_{stain}" for stain, _ in layout.STAINS]
+    table = plate_map.image_table(plan)
+    plate_map.moa_table(plan).to_csv(root / MOA_TABLE, index=False)
+    stains = [f"Image_FileName_{stain}" for stain, _ in plate_map.STAINS]
     return _repeated(root, table, table[stains].head(2), fields)
 
 

@@ -12,9 +12,9 @@ import tempfile
 import torch
 
 from cellclr_lib.learning import TrainConfig, embed, train
-from cellclr_lib.learning.compute import choose_bf16
-from cellclr_lib.learning.embed import for_inference, load_encoder
-from cellclr_lib.learning.pixels import shrink
+from cellclr_lib.learning.device import choose_bf16
+from cellclr_lib.learning.embedding import for_inference, load_encoder
+from cellclr_lib.learning.loader import shrink
 from speed.measure import RUNS, take_turns
 from speed.training_step import random_store
 
@@ -29,7 +29,7 @@ def measure(results, encoders=ENCODERS, crop_px=96, runs=RUNS):
         with tempfile.TemporaryDirectory() as folder:
             store = random_store(cells, crop_px, folder)
             config = TrainConfig(encoder=name, input_px=input_px, epochs=1, batch_size=8, cells_per_epoch=8)
-            checkpoint = train(config, store).checkpoint
+            checkpoint = train(store, config).checkpoint
             encoder = load_encoder(checkpoint)[0].to(memory_format=torch.channels_last)
             folded = for_inference(encoder).to(memory_format=torch.channels_last)
             batches = [
@@ -39,7 +39,7 @@ def measure(results, encoders=ENCODERS, crop_px=96, runs=RUNS):
                 for i in range(0, cells, BATCH_SIZE)
             ]
             variants = {
-                "cellclr": lambda: embed(checkpoint, store, BATCH_SIZE, progress=False),  # noqa: B023
+                "cellclr": lambda: embed(store, checkpoint, BATCH_SIZE, progress=False),  # noqa: B023
                 "encoder alone": lambda: forward(encoder, batches, bf16),  # noqa: B023
                 "folded, alone": lambda: forward(folded, batches, bf16),  # noqa: B023
             }

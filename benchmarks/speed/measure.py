@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import provenance
+
+from cellclr_lib.pipeline import provenance
 
 RUNS, CORES = 5, 2
 RESULTS = Path(__file__).resolve().parent.parent / "results"

@@ -1,7 +1,7 @@
 """NT-Xent, forward and backward, on projections of length 128 in float32.
 
-Ours: `nt_xent`. lightly: `NTXentLoss` without a memory bank. The paper's code, expressed again: similarities by
-way of a (2N, 2N, D) tensor, for the smallest N only, since its memory grows with N² D. `memory_gb` is what one
+Ours: `nt_xent_loss`. lightly: `NTXentLoss` without a memory bank. The paper's code, expressed again: similarities
+by way of a (2N, 2N, D) tensor, for the smallest N only, since its memory grows with N² D. `memory_gb` is what one
 forward and backward adds at its peak to a fresh process that holds the projections; `difference` is the largest of
 |loss - ours| and of |gradient - ours|.
 """
@@ -10,7 +10,7 @@ from functools import partial
 
 import torch
 
-from cellclr_lib.learning import nt_xent
+from cellclr_lib.learning import nt_xent_loss
 from speed import paper
 from speed.measure import RUNS, PeakMemory, in_fresh_process, installed, per_call, take_turns
 
@@ -40,7 +40,7 @@ def measure(results, sizes=SIZES, width=128, runs=RUNS, memory=True):
 
 
 def ours(z1, z2):
-    return nt_xent(z1, z2, TEMPERATURE)[0]
+    return nt_xent_loss(z1, z2, TEMPERATURE)[0]
 
 
 def papers(z1, z2):

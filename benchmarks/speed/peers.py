@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from cellclr_lib.learning import ViewConfig
+from cellclr_lib.views import ViewConfig
 
 VIEWS = ViewConfig.paper()
 WORKERS = 2

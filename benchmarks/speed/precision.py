@@ -1,6 +1,6 @@
 """Training in bfloat16 against float32: what it gains in time, and whether it finds replicates as well.
 
-The default simulated screen, a short training (`benchmarks/ablate_views.py`) with each seed in either precision;
+The default simulated screen, a short training (`experiments/ablate_views.py`) with each seed in either precision;
 each embeds in its own. `retrieval`: replicate retrieval after a z-score, as a share. `lost`: what the mean over
 seeds loses against float32. `over_noise`: that, over two standard errors of a difference of two such means, with
 the standard deviation between seeds pooled over both precisions; up to 1 it is within noise. The seconds are those
@@ -11,27 +11,27 @@ import tempfile
 from dataclasses import replace
 
 import numpy as np
-from ablate_views import TRAINING
 
-from cellclr_lib import artifacts
 from cellclr_lib.learning import embed, train
-from cellclr_lib.profiles import replicate_retrieval, wells
-from cellclr_lib.profiles.report import postprocess
+from cellclr_lib.pipeline import cache
+from cellclr_lib.profiles import aggregate_wells, replicate_retrieval
+from cellclr_lib.profiles.postprocessing import postprocess
+from experiments.ablate_views import TRAINING
 
 SEEDS, PRECISIONS = (0, 1, 2), ("bf16", "fp32")
 
 
 def measure(results, training=TRAINING, seeds=SEEDS, source=None):
     """Seconds and replicate retrieval of each seed in each precision, and of all of them."""
-    store = artifacts.crops(source=source)
+    store = cache.crops(source=source)
     seconds, found = ({precision: [] for precision in PRECISIONS} for _ in range(2))
     for seed in seeds:
         for precision in PRECISIONS:
             with tempfile.TemporaryDirectory() as folder:
-                result = train(replace(training, seed=seed, precision=precision, folder=folder), store)
-                feats = embed(result.checkpoint, store, precision=precision, progress=False)
-            meta, feats = wells(store.table, feats)
-            found[precision].append(replicate_retrieval(meta, postprocess(meta, feats, "standardised")).accuracy)
+                result = train(store, replace(training, seed=seed, precision=precision, folder=folder))
+                feats = embed(store, result.checkpoint, precision=precision, progress=False)
+            meta, feats = aggregate_wells(store.table, feats)
+            found[precision].append(replicate_retrieval(meta, postprocess(meta, feats, "z_score")).accuracy)
             seconds[precision].append(result.history["seconds"].iloc[-1])
         cells = int(result.history["cells_seen"].iloc[-1])
         results.add(

@@ -5,7 +5,7 @@ included: mean of each well, then NSC and NSCB once raw and once after z-score a
 at sizes that the peers can finish. Wells: the per-row loop of published code, expressed again (one table of
 metadata and features, added up row by row), and pycytominer's `aggregate` on the same table. Neighbours: the
 per-row loop compares treatments pair by pair. Whitening: pycytominer's `normalize`, standardise and then spherize
-(PCA) on DMSO wells, against `Standardizer` and `Whitener`.
+(PCA) on DMSO wells, against `ZScore` and `Whitener`.
 """
 
 import tempfile
@@ -16,9 +16,9 @@ import pandas as pd
 
 from cellclr_lib.data import Screen, SimulationConfig
 from cellclr_lib.data.screen import IMAGE_TABLE, MOA_TABLE
-from cellclr_lib.data.simulate import layout
-from cellclr_lib.profiles import Standardizer, Whitener, nsc, nscb, treatments, wells
-from cellclr_lib.profiles.report import postprocess
+from cellclr_lib.data.simulation import plate_map
+from cellclr_lib.profiles import Whitener, ZScore, aggregate_treatments, aggregate_wells, nsc, nscb
+from cellclr_lib.profiles.postprocessing import postprocess
 from speed import paper
 from speed.measure import RUNS, PeakMemory, in_fresh_process, installed, per_call, take_turns
 
@@ -32,13 +32,16 @@ def measure(results, cells=450_000, width=2048, cells_for_peers=20_000, runs=RUN
     meta, feats = simulated_features(cells_for_peers, width)
     names = [f"Cells_{i}" for i in range(width)]
     table = pd.concat([meta, pd.DataFrame(feats, columns=names)], axis=1)
-    variants = {"cellclr": lambda: wells(meta, feats), "per-row loop": lambda: paper.mean_of_wells(table, width)}
+    variants = {
+        "cellclr": lambda: aggregate_wells(meta, feats),
+        "per-row loop": lambda: paper.mean_of_wells(table, width),
+    }
     variants |= installed({"pycytominer": lambda: _pycytominer_wells(table, names)})
     case = f"mean of each well, {cells_for_peers:,} cells × {width:,}"
     results.add(case, take_turns(variants, runs), cells_for_peers, "cells")
 
-    well_meta, well_feats = wells(meta, feats)
-    treated, profiles = treatments(well_meta, well_feats)
+    well_meta, well_feats = aggregate_wells(meta, feats)
+    treated, profiles = aggregate_treatments(well_meta, well_feats)
     variants = {
         "cellclr": per_call(lambda: (nsc(treated, profiles), nscb(treated, profiles))),
         "per-row loop": lambda: [paper.nearest_moa(treated, profiles, other) for other in (False, True)],
@@ -53,10 +56,10 @@ def measure(results, cells=450_000, width=2048, cells_for_peers=20_000, runs=RUN
 
 def simulated_features(cells, width, seed=0):
     """(meta, feats) of cells of the annotated wells of BBBC021, DMSO and taxol included; features are noise."""
-    plan = layout.fields(SimulationConfig.full_size())
+    plan = plate_map.fields(SimulationConfig.full_size())
     with tempfile.TemporaryDirectory() as folder:
-        layout.image_table(plan).to_csv(Path(folder) / IMAGE_TABLE, index=False)
-        layout.moa_table(plan).to_csv(Path(folder) / MOA_TABLE, index=False)
+        plate_map.image_table(plan).to_csv(Path(folder) / IMAGE_TABLE, index=False)
+        plate_map.moa_table(plan).to_csv(Path(folder) / MOA_TABLE, index=False)
         table = Screen(folder).wells
     meta = table.iloc[np.arange(cells) * len(table) // cells].reset_index(drop=True)
     return meta, np.random.default_rng(seed).standard_normal((cells, width), dtype=np.float32)
@@ -64,17 +67,17 @@ def simulated_features(cells, width, seed=0):
 
 def scores(meta, feats):
     """{post: (NSC, NSCB)} from the features of cells."""
-    meta, feats = wells(meta, feats)
+    meta, feats = aggregate_wells(meta, feats)
     found = {}
     for post in ("none", "tvn"):
-        table, profiles = treatments(meta, postprocess(meta, feats, post))
+        table, profiles = aggregate_treatments(meta, postprocess(meta, feats, post))
         found[post] = nsc(table, profiles).accuracy, nscb(table, profiles).accuracy
     return found
 
 
 def whitened(meta, feats):
     """Wells after z-score and whitening on DMSO."""
-    feats = Standardizer(rows="all").fit_transform(meta, feats)
+    feats = ZScore(rows="all").fit_transform(meta, feats)
     return Whitener().fit_transform(meta, feats)
 
 

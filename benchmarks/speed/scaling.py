@@ -90,10 +90,10 @@ def _embed(folder, steps, batch_size):
 
     store = CellStore.open(Path(folder) / "store")
     config = TrainConfig(epochs=1, batch_size=8, cells_per_epoch=8, folder=str(Path(folder) / "run"))
-    checkpoint = train(config, store).checkpoint
+    checkpoint = train(store, config).checkpoint
     runs = RUNS if len(store) <= 100_000 else 1
     with MostPrivateMemory() as memory:
-        seconds = take_turns({"": lambda: embed(checkpoint, store, progress=False)}, runs, warm_up=False)[""]
+        seconds = take_turns({"": lambda: embed(store, checkpoint, progress=False)}, runs, warm_up=False)[""]
     return seconds, memory.gb
 
 

@@ -98,7 +98,7 @@ CPU = (
     ),
     Claim("embedding: share of the encoder's rate", "embedding", "", "encoder alone", "ratio", ">= 0.95"),
     Claim("crops: full-size fields per second", "crops", "24", "cellclr", "rate", ">= 3", ">= 6"),
-    Claim("nuclei: F1 against hand-made masks", "crops", "nuclei", "cellclr", "f1", ">= 0.9"),
+    Claim("nuclei: F1 against hand-drawn masks", "crops", "nuclei", "cellclr", "f1", ">= 0.9"),
     Claim(
         "450,000 cells to NSC, NSCB and TVN", "profiles", "450,000", "cellclr", "seconds", "<= 30", "<= 12", "s"
     ),

@@ -23,9 +23,10 @@ import torchvision
 from torch.utils.flop_counter import FlopCounterMode
 
 from cellclr_lib.data import CellStore
-from cellclr_lib.learning import ProjectionHead, TrainConfig, build_encoder, nt_xent, train, two_views
-from cellclr_lib.learning.compute import choose_bf16
+from cellclr_lib.learning import ProjectionHead, TrainConfig, build_encoder, nt_xent_loss, train
+from cellclr_lib.learning.device import choose_bf16
 from cellclr_lib.learning.optimizer import build_optimizer
+from cellclr_lib.views import two_views
 from speed import paper, peers
 from speed.measure import RUNS, installed, per_call, process_of_its_own, take_turns, timed
 from speed.views import random_crops
@@ -123,7 +124,7 @@ def train_in_turns(config, store, others, runs):
 
     with tempfile.TemporaryDirectory() as folder:
         config = replace(config, epochs=runs + 1, folder=folder, checkpoint_every_s=1e9)
-        train(config, store, on_epoch=between_epochs)
+        train(store, config, on_epoch=between_epochs)
     return {name: np.array(values) for name, values in seconds.items()}
 
 
@@ -200,6 +201,6 @@ def parts(config, store, bf16):
         "network": lambda: forward_backward(network, views, bf16),
         "fetch": per_call(lambda: torch.from_numpy(store.images[rows])),
         "views": per_call(lambda: two_views(images, config.views, generator)),
-        "loss": per_call(lambda: nt_xent(*z, config.temperature)[0].backward()),
+        "loss": per_call(lambda: nt_xent_loss(*z, config.temperature)[0].backward()),
         "optimiser": per_call(optimizer.step),
     }

@@ -13,8 +13,8 @@ from functools import partial
 import numpy as np
 import torch
 
-from cellclr_lib.learning import two_views
-from cellclr_lib.learning.compute import freed_memory_kept
+from cellclr_lib.learning.device import freed_memory_kept
+from cellclr_lib.views import two_views
 from speed import peers
 from speed.measure import RUNS, installed, process_of_its_own, take_turns
 

@@ -1,22 +1,22 @@
 """A screen → single cells: read or simulate a screen, find nuclei, cut crops, keep them in a `CellStore`.
 
-Coordinates have one convention. An array of places is ``(row, column)``, as an array of pixels is: `find_nuclei` and
-`read_positions` give such centres and `crop_cells` takes them. A table names its columns ``x_px`` (column) and ``y_px``
-(row). Both are in px and count from 0 at the middle of the first pixel.
+Coordinates have one convention. An array of places is ``(row, column)``, as an array of pixels is: `find_nuclei`
+and `read_positions` give such centres and `crop_cells` takes them. A table names its columns ``x_px`` (column) and
+``y_px`` (row). Both are in px and count from 0 at the middle of the first pixel.
 """
 
 from cellclr_lib.data.cropping import CropConfig, crop_cells, crop_screen, scale_to_uint8
-from cellclr_lib.data.illumination import EvenScreen, Illumination, fit_illumination
+from cellclr_lib.data.illumination import CorrectedScreen, Illumination, fit_illumination
 from cellclr_lib.data.nuclei import find_nuclei, segment_nuclei
 from cellclr_lib.data.positions import read_positions
 from cellclr_lib.data.screen import Screen
-from cellclr_lib.data.simulate import SimulationConfig, simulate
+from cellclr_lib.data.simulation import SimulationConfig, simulate
 from cellclr_lib.data.store import CellStore
 
 __all__ = [
     "CellStore",
     "CropConfig",
-    "EvenScreen",
+    "CorrectedScreen",
     "Illumination",
     "Screen",
     "SimulationConfig",

@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 import requests
 from tqdm import tqdm
 
+from cellclr_lib import atomic
 from cellclr_lib.data.download import BBBC021, TIMEOUT_S, fetch
 from cellclr_lib.data.screen import IMAGE_TABLE, MOA_TABLE, Screen
 
@@ -110,22 +111,22 @@ def unpack(archive, root, plate):
     ValueError
         If the archive is broken or holds anything but files in the folder of its plate; nothing is left then.
     """
-    partial, done = Path(root) / f"{plate}.partial", Path(root) / plate
-    shutil.rmtree(partial, ignore_errors=True)
     try:
         with zipfile.ZipFile(archive) as contents:
             for member in contents.infolist():
                 _check_member(member, plate, archive)
-            contents.extractall(partial)  # checks the CRC of every file
-        if not (partial / plate).is_dir():
-            raise ValueError(f"{archive} holds no folder {plate}")
-        (partial / plate).rename(done)
+            if not any(member.filename.startswith(f"{plate}/") for member in contents.infolist()):
+                raise ValueError(f"{archive} holds no folder {plate}")
+            Path(root).mkdir(parents=True, exist_ok=True)
+            with atomic.new_folder(Path(root) / plate) as part:
+                contents.extractall(part)  # checks the CRC of every file
+                for file in (part / plate).iterdir():
+                    file.rename(part / file.name)
+                (part / plate).rmdir()
     except (zipfile.BadZipFile, EOFError, OSError, ValueError) as error:
         if isinstance(error, OSError) and not isinstance(error, zipfile.BadZipFile) and error.errno:
             raise  # the disk's fault, not the archive's
         raise ValueError(f"{archive} is broken: {error}") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _fetch_plate(root, plate, address, archive, bar):
@@ -247,9 +248,7 @@ def _remember(root, archive):
     known = _checksums(root)
     if archive.name not in known:
         known[archive.name] = _sha256(archive)
-        partial = Path(root) / f"{CHECKSUMS}.partial"
-        partial.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n")
-        partial.replace(Path(root) / CHECKSUMS)
+        atomic.write_text(Path(root) / CHECKSUMS, json.dumps(known, indent=1, sort_keys=True) + "\n")
 
 
 def _sha256(path):

@@ -19,21 +19,19 @@ import pandas as pd
 from skimage.measure import regionprops
 from tqdm import tqdm
 
-from cellclr_lib import config as configuration
-from cellclr_lib.data.illumination import FEW_FIELDS, EvenScreen, Illumination, fit_illumination
+from cellclr_lib import atomic
+from cellclr_lib.data.illumination import FEW_FIELDS, CorrectedScreen, Illumination, fit_illumination
 from cellclr_lib.data.nuclei import segment_nuclei
 from cellclr_lib.data.positions import read_positions
 from cellclr_lib.data.store import CellStore
+from cellclr_lib.settings import from_dict, settings_key, to_dict
 
 log = logging.getLogger(__name__)
 
 COLUMNS = ["plate", "well", "site", "batch", "replicate", "compound", "concentration_um", "moa", "role"]
 FIELDS_PER_PART = 16
 SHOWN = 5  # skipped fields that are named on the screen; all are in store.json
-CODE = [
-    Path(__file__).with_name(name)
-    for name in ("cropping.py", "illumination.py", "nuclei.py", "positions.py", "screen.py", "store.py")
-]
+VERSION = 1  # raise it when the same screen and settings give other crops
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,7 @@ class CropConfig:
     min_area_px: int = 150  # smaller objects are debris (a condensed mitotic nucleus has about 300)
     max_area_px: int = 6000  # larger ones are clumps or dirt (a nucleus has about 800)
     min_solidity: float = 0.75  # share of its convex hull that a nucleus fills; ragged objects are debris
-    even_light: bool = False  # divide out the light of each plate, measured on all of its fields
+    illumination_correction: bool = False  # divide out the light of each plate, measured on all of its fields
     object_table: Path | None = None  # published positions, one row per cell; nuclei are then not looked for
     image_table: Path | None = None  # the fields that object_table speaks of; see `read_positions`
 
@@ -66,7 +64,7 @@ class CropConfig:
             raise ValueError("object_table and image_table belong together; give both or neither")
 
 
-def crop_screen(screen, path, config=None, jobs=None, progress=True):
+def crop_screen(screen, config, path, *, jobs=None, progress=True):
     """Cut every cell of a screen and keep them in a store; a killed run is resumed by calling again.
 
     Parameters
@@ -108,21 +106,24 @@ def crop_screen(screen, path, config=None, jobs=None, progress=True):
     fields = screen.fields
     if config.object_table is not None:
         fields = fields.assign(centres=read_positions(config.object_table, config.image_table, fields))
-    began_with = configuration.key(config, str(screen.root.resolve()), joblib.hash(fields), code=CODE)
+    began_with = settings_key(config, str(screen.root.resolve()), joblib.hash(fields), VERSION)
     parts = path / f"parts-{began_with}"
     parts.mkdir(parents=True, exist_ok=True)
 
     light, scaling = {}, {}
-    if config.even_light:
+    if config.illumination_correction:
         light = _measure_light(screen, parts, workers, progress)
-        screen = EvenScreen(screen, light)
+        screen = CorrectedScreen(screen, light)
     if config.dtype == "uint8":
         scaling = _saved(parts / "scaling.json", lambda: _measure_scaling(screen, config, workers, progress))
     work = [
-        (parts / f"{plate}-{start:04d}", rows.iloc[start : start + FIELDS_PER_PART])
-        for plate, rows in fields.groupby("plate", sort=False)
+        rows.iloc[start : start + FIELDS_PER_PART]
+        for _, rows in fields.groupby("plate", sort=False)
         for start in range(0, len(rows), FIELDS_PER_PART)
     ]
+    work = [
+        (parts / f"{number:05d}", rows) for number, rows in enumerate(work)
+    ]  # a plate's name may hold anything
     todo = [(part, rows) for part, rows in work if not part.with_suffix(".json").exists()]
     with tqdm(total=len(fields), desc="cutting cells", unit="field", disable=not progress) as bar:
         bar.update(len(fields) - sum(len(rows) for _, rows in todo))
@@ -152,7 +153,8 @@ def crop_cells(field, config, centres=None):
     crops : ndarray, shape (n, C, crop_px, crop_px), uint16
         Raw values; the nucleus is in the middle.
     kept : pandas.DataFrame
-        n rows ``x_px y_px nucleus_area_px``, x being the column and y the row; the area is NaN where `centres` were given.
+        n rows ``x_px y_px nucleus_area_px``, x being the column and y the row; the area is NaN where `centres`
+        were given.
     rejected : pandas.DataFrame
         ``x_px y_px nucleus_area_px reason``; reason is "border", "too small", "too large" or "ragged";
         where `centres` were given, only "border".
@@ -231,7 +233,10 @@ def scale_to_uint8(images, limits):
 def _measure_light(screen, parts, workers, progress):
     """``{plate: Illumination}``; a plate of which no field can be read has none."""
     plates = list(screen.fields.groupby("plate", sort=False))
-    calls = (joblib.delayed(_plate_light)(screen, rows, parts / f"light-{plate}.json") for plate, rows in plates)
+    calls = (
+        joblib.delayed(_plate_light)(screen, rows, parts / f"light-{number:05d}.json")
+        for number, (_, rows) in enumerate(plates)
+    )
     bar = tqdm(workers(calls), total=len(plates), desc="measuring light", unit="plate", disable=not progress)
     if few := [plate for plate, rows in plates if len(rows) < FEW_FIELDS]:
         log.warning(
@@ -256,13 +261,13 @@ def _plate_light(screen, rows, file):
         fields = readable()
         first = next(fields, None)
         try:
-            return None if first is None else configuration.to_dict(fit_illumination(chain([first], fields)))
+            return None if first is None else to_dict(fit_illumination(chain([first], fields)))
         except ValueError as error:
             raise ValueError(f"plate {plate}: {error}") from error
 
     plate = rows["plate"].iloc[0]
     found = _saved(file, measure)
-    return plate, None if found is None else configuration.from_dict(Illumination, found, file)
+    return plate, None if found is None else from_dict(Illumination, found, file)
 
 
 def _measure_scaling(screen, config, workers, progress):
@@ -335,8 +340,8 @@ def _assemble(screen, path, parts, names, light, scaling, config):
         path,
         channels=screen.channels,
         rejected=pd.concat(rejected, ignore_index=True),
-        config=configuration.to_dict(config),
-        light={plate: configuration.to_dict(found) for plate, found in light.items()},
+        config=to_dict(config),
+        light={plate: to_dict(found) for plate, found in light.items()},
         scaling=scaling,
         skipped=skipped,
         source=screen.root.name,
@@ -348,7 +353,5 @@ def _assemble(screen, path, parts, names, light, scaling, config):
 def _saved(path, make):
     """The JSON in `path`; made and written in one step if it is not there."""
     if not path.exists():
-        partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps(make()))
-        partial.replace(path)
+        atomic.write_text(path, json.dumps(make()))
     return json.loads(path.read_text())

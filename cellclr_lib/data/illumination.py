@@ -65,7 +65,7 @@ class Illumination:
         return np.clip(np.rint(even), 0, np.iinfo(field.dtype).max).astype(field.dtype)
 
 
-class EvenScreen(Screen):
+class CorrectedScreen(Screen):
     """A screen whose fields are read as even light would have shown them.
 
     Parameters

@@ -18,6 +18,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from cellclr_lib import atomic
+
 CHANNELS = ("dna", "tubulin", "actin")
 DTYPES = (np.uint8, np.uint16)
 
@@ -168,8 +170,7 @@ class CellStore:
             "library_version": version("cellclr"),
         }
         # Last and in one step: a store without store.json is not finished.
-        (path / "store.json.partial").write_text(json.dumps(info, indent=1))
-        (path / "store.json.partial").replace(path / "store.json")
+        atomic.write_text(path / "store.json", json.dumps(info, indent=1))
         return cls.open(path)
 
     @property

@@ -1,9 +1,8 @@
-"""What a training leaves on disk: how it is written, read, and known again.
+"""Save and load checkpoints of a training, and check that a checkpoint belongs to it.
 
 A checkpoint holds plain dicts, numbers and tensors only, so that reading one runs no code.
 """
 
-import os
 import pickle
 import zlib
 from pathlib import Path
@@ -11,45 +10,18 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from cellclr_lib import config as configuration
+from cellclr_lib import atomic
+from cellclr_lib.learning.config import VERSION
+from cellclr_lib.settings import to_dict
 
 FORMAT = "cellclr checkpoint 1"  # first entry of every checkpoint; change it when its entries change
 FINGERPRINT_CELLS = 64  # cells, evenly spaced over the store, by which its pixels are known again
 
-# What a trained encoder depends on, besides its configuration and the store.
-CODE = [
-    Path(__file__).with_name(f"{name}.py")
-    for name in (
-        "augment",
-        "warp",
-        "fused",
-        "compiled",
-        "compute",
-        "pixels",
-        "averaged",
-        "model",
-        "loss",
-        "pairs",
-        "ranks",
-        "gradcache",
-        "optimizer",
-        "train",
-    )
-]
-
 
 def save_checkpoint(path, **entries):
     """Write `entries` as a checkpoint; a kill leaves the old file or the new one, never half of one."""
-    partial = _partial(path)
-    torch.save({"format": FORMAT, **entries}, partial)
-    os.replace(partial, path)
-
-
-def replace_file(path, text):
-    """Write `text` to the file `path` in one step."""
-    partial = _partial(path)
-    partial.write_text(text)
-    os.replace(partial, path)
+    with atomic.new_file(path) as part:
+        torch.save({"format": FORMAT, **entries}, part)
 
 
 def load_checkpoint(path):
@@ -72,14 +44,14 @@ def load_checkpoint(path):
     return contents
 
 
-def run_identity(config, store):
-    """What decides the outcome of a training: configuration, cells and code, as a plain dict."""
-    settings = configuration.to_dict(config)
+def run_identity(store, config):
+    """Collect what decides the outcome of a training: settings, cells and version, as a plain dict."""
+    settings = to_dict(config)
     for name in ("device", "folder", "checkpoint_every_s"):
         del settings[name]
     some = store.images[np.unique(np.linspace(0, len(store) - 1, FINGERPRINT_CELLS).astype(int))]
     cells = {"shape": list(store.images.shape), "dtype": str(some.dtype), "pixels": zlib.crc32(some.tobytes())}
-    return {"configuration": settings, "store": cells, "code": configuration.key(code=CODE)}
+    return {"configuration": settings, "store": cells, "version": VERSION}
 
 
 def check_same_run(asked, found, folder):
@@ -94,9 +66,5 @@ def check_same_run(asked, found, folder):
     elif asked["store"] != found["store"]:
         what = f"other cells, {found['store']['shape']} there and {asked['store']['shape']} here"
     else:
-        what = "another version of this library's code"
+        what = "another version of training"
     raise ValueError(f"{folder} holds a training of {what}; choose another folder or remove it")
-
-
-def _partial(path):
-    return path.with_name(f"{path.name}.{os.getpid()}.partial")

@@ -1,4 +1,4 @@
-"""Encoder and projection head: image → representation h → projection z.
+"""Build the encoder and the projection head: image → representation h → projection z.
 
 The loss sees z; the features of a cell are h. Explained in chapter 5, *training*.
 """

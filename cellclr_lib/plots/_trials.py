@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 from plotly.colors import sample_colorscale
 
-from .style import ACCENTS, NEUTRAL
+from cellclr_lib.plots.style import ACCENTS, NEUTRAL
 
 # What a trial is judged by: title, factor to the drawn unit, unit, and an arrow where one direction is better.
 MEASURES = {
     "retrieval": ("replicate retrieval", 100, "%", " ↑"),
-    "week_from_dmso": ("week told from DMSO", 100, "%", " ↓"),
+    "week_accuracy": ("week told from DMSO", 100, "%", " ↓"),
     "nsc": ("NSC", 100, "%", " ↑"),
     "nscb": ("NSCB", 100, "%", " ↑"),
     "top1": ("top-1", 100, "%", ""),

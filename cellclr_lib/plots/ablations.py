@@ -3,8 +3,8 @@
 import numpy as np
 import plotly.graph_objects as go
 
-from .scores import POST_NAMES
-from .style import ACCENTS, NEUTRAL, bare
+from cellclr_lib.plots.scores import POST_NAMES
+from cellclr_lib.plots.style import ACCENTS, NEUTRAL, bare
 
 # What `ablation` offers: label of the menu, title of the axis, and the colour of its points.
 METRICS = {
@@ -12,11 +12,11 @@ METRICS = {
     "nscb": ("NSCB ↑", "treatments answered right, %", ACCENTS[1]),
     "nsc": ("NSC ↑", "treatments answered right, %", ACCENTS[0]),
     "probe": ("logistic probe ↑", "balanced accuracy, %", ACCENTS[3]),
-    "week_from_dmso": ("week told from DMSO ↓", "DMSO wells next to their week, %", ACCENTS[3]),
+    "week_accuracy": ("week told from DMSO ↓", "DMSO wells next to their week, %", ACCENTS[3]),
 }
 
 
-def ablation(results, post="standardised", reference="all: default", by="views"):
+def ablation(results, post="z_score", reference="all: default", by="views"):
     """Scores of trainings that differ in one thing: a row per variant, a point per seed, a tick for the mean.
 
     One menu chooses the score, another the post-processing. A dashed line marks the mean of the reference; for NSC

@@ -7,7 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 from PIL import Image
 
-from .style import NEUTRAL, bare, moa_colour
+from cellclr_lib.plots.style import NEUTRAL, bare, moa_colour
 
 # Magenta and green stay apart for colour-blind readers, and blue is dim enough to lie under both.
 CHANNEL_COLOURS = {"dna": (70, 110, 255), "tubulin": (60, 230, 90), "actin": (255, 50, 200)}

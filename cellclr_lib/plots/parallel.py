@@ -4,9 +4,9 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
-from . import _trials
-from ._trials import MANY, MEASURES, SCALE
-from .style import NEUTRAL, bare
+from cellclr_lib.plots import _trials
+from cellclr_lib.plots._trials import MANY, MEASURES, SCALE
+from cellclr_lib.plots.style import NEUTRAL, bare
 
 
 def sweep_parallel(results):
@@ -19,7 +19,7 @@ def sweep_parallel(results):
     Parameters
     ----------
     results : DataFrame, one row per trial
-        Column `retrieval`, and those of `temperature batch_size seed loss top1 week_from_dmso error` that are
+        Column `retrieval`, and those of `temperature batch_size seed loss top1 week_accuracy error` that are
         known; further numeric columns with more than one value become axes of their own.
 
     Returns
@@ -35,9 +35,7 @@ def sweep_parallel(results):
     _trials.offered(trials, ["retrieval"], "retrieval")
     trials = trials.sort_values("retrieval", ignore_index=True)  # the best are drawn last, on top
     settings = _trials.settings_of(trials)
-    scores = [
-        c for c in ("loss", "top1", "week_from_dmso", "retrieval") if c in trials and trials[c].notna().any()
-    ]
+    scores = [c for c in ("loss", "top1", "week_accuracy", "retrieval") if c in trials and trials[c].notna().any()]
     columns = settings + scores
     axes = [_trials.axis(name, MEASURES.get(name, ("", 1))[1] * trials[name]) for name in columns]
     colours = sample_colorscale(SCALE, axes[-1]["place"])
@@ -89,7 +87,7 @@ def sweep_parallel(results):
 
 def _short(name):
     """Name of an axis that stands in a row with others."""
-    short = {"loss": "loss", "retrieval": "retrieval ↑", "week_from_dmso": "week ↓"}
+    short = {"loss": "loss", "retrieval": "retrieval ↑", "week_accuracy": "week ↓"}
     return short.get(name) or MEASURES.get(name, [_trials.plain(name)])[0]
 
 

@@ -3,17 +3,18 @@
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+from plotly.subplots import make_subplots
 
-from .style import ACCENTS, NEUTRAL, bare
+from cellclr_lib.plots.style import ACCENTS, NEUTRAL, bare
 
 METHOD_NAMES = {
     "pixel_pca": "pixel PCA",
-    "handmade": "hand-made",
+    "handcrafted": "handcrafted",
     "untrained": "untrained encoder",
     "simclr": "SimCLR",
 }
 METHOD_COLOURS = dict(zip(METHOD_NAMES, (ACCENTS[3], ACCENTS[1], NEUTRAL, ACCENTS[0]), strict=True))
-POST_NAMES = {"none": "raw", "standardised": "z-score", "whitening": "whitening", "tvn": "TVN"}
+POST_NAMES = {"none": "raw", "z_score": "z-score", "whitening": "whitening", "tvn": "TVN"}
 METRICS = {"nsc": "NSC", "nscb": "NSCB", "drop": "drop"}
 
 
@@ -143,44 +144,6 @@ def score_intervals(scores, chance=None):
     return figure
 
 
-def score_slope(scores):
-    """From NSC to NSCB, a line per method: the steeper it falls, the more of the score was the week.
-
-    Parameters
-    ----------
-    scores : DataFrame
-        As `over_seeds` takes it.
-
-    Returns
-    -------
-    plotly.graph_objects.Figure
-    """
-    mean = over_seeds(scores)
-    dashes = dict(zip(POST_NAMES, ("solid", "dashdot", "dash", "dot"), strict=True))
-    figure = go.Figure()
-    for i, name in enumerate(_row_names(mean)):
-        row = mean.iloc[i]
-        spread = 0.012 * (i - len(mean) / 2)  # intervals side by side, not on top of each other
-        bars = [_bars(mean.iloc[[i]], metric) for metric in ("nsc", "nscb")]
-        figure.add_scatter(
-            x=[spread, 1 + spread],
-            y=[100 * row["nsc"], 100 * row["nscb"]],
-            mode="lines+markers",
-            name=name,
-            line={
-                "color": METHOD_COLOURS.get(row["method"], NEUTRAL),
-                "dash": dashes.get(row["post"], "solid"),
-            },
-            error_y=bars[0]
-            | {side: np.concatenate([bar[side] for bar in bars]) for side in ("array", "arrayminus")},
-            hovertemplate="%{y:.1f} %<extra>%{fullData.name}</extra>",
-        )
-    bare(figure, height=520)
-    figure.update_xaxes(tickvals=[0, 1], ticktext=["NSC", "NSCB"], range=[-0.25, 1.25], zeroline=False)
-    figure.update_yaxes(title="answered right, %", rangemode="tozero")
-    return figure
-
-
 def confusion(counts):
     """How often treatments of one mechanism (rows) found a neighbour of another (columns).
 
@@ -218,32 +181,79 @@ def confusion(counts):
     return figure
 
 
-def error_table(neighbours):
-    """The queries whose neighbour has another mechanism, the most similar wrong pair first.
+def score_path(table, x_title, colours, marks=None, y_title="answered right, %"):
+    """Scores against λ or a number of wells, on a logarithmic axis; one panel per kind of features.
 
     Parameters
     ----------
-    neighbours : DataFrame, one row per query
-        Columns `compound concentration_um moa neighbour_compound neighbour_concentration_um neighbour_moa
-        similarity`.
+    table : DataFrame
+        Columns `x` (> 0; inf is drawn at the right end), `score` (fraction), `series`, `panel`. With `low` and
+        `high` (fractions) a band is drawn; several rows at one `x` are drawn as points, the line joins means.
+    x_title, y_title : str
+    colours : dict of str to str
+        Series → colour.
+    marks : dict of str to (float, str), optional
+        Panel → position and text of a dashed line.
 
     Returns
     -------
-    DataFrame
+    plotly.graph_objects.Figure
     """
-    wrong = neighbours[neighbours["moa"] != neighbours["neighbour_moa"]]
-    wrong = wrong.sort_values("similarity", ascending=False)
-    return pd.DataFrame(
-        {
-            "query": [f"{r.compound} {r.concentration_um:g} µM" for r in wrong.itertuples()],
-            "its mechanism": wrong["moa"].to_numpy(),
-            "nearest neighbour": [
-                f"{r.neighbour_compound} {r.neighbour_concentration_um:g} µM" for r in wrong.itertuples()
-            ],
-            "its mechanism ": wrong["neighbour_moa"].to_numpy(),
-            "cosine": [f"{value:.3f}" for value in wrong["similarity"]],
-        }
-    )
+    panels = list(dict.fromkeys(table["panel"]))
+    figure = make_subplots(1, len(panels), shared_yaxes=True, subplot_titles=panels, horizontal_spacing=0.03)
+    finite = table["x"][np.isfinite(table["x"])]
+    end = finite.max() * 10
+    table = table.assign(at=table["x"].replace(np.inf, end), score=100 * table["score"])
+    for col, panel in enumerate(panels, start=1):
+        place = {"row": 1, "col": col}
+        for series, colour in colours.items():
+            rows = table[(table["panel"] == panel) & (table["series"] == series)].sort_values("at")
+            if "low" in rows and rows["low"].notna().any():
+                figure.add_scatter(
+                    x=np.concatenate([rows["at"], rows["at"][::-1]]),
+                    y=100 * np.concatenate([rows["high"], rows["low"][::-1]]),
+                    mode="lines",
+                    fill="toself",
+                    fillcolor=colour,
+                    opacity=0.13,
+                    line={"width": 0},
+                    hoverinfo="skip",
+                    showlegend=False,
+                    legendgroup=series,
+                    **place,
+                )
+            means = rows.groupby("at")["score"].mean()
+            if len(means) < len(rows):
+                dots = {"color": colour, "size": 5, "opacity": 0.5}
+                shown = {"showlegend": False, "legendgroup": series, "hoverinfo": "skip"}
+                figure.add_scatter(x=rows["at"], y=rows["score"], mode="markers", marker=dots, **shown, **place)
+            figure.add_scatter(
+                x=means.index,
+                y=means,
+                mode="lines+markers",
+                name=series,
+                legendgroup=series,
+                showlegend=col == 1,
+                line={"color": colour},
+                text=["∞" if x == end and np.isinf(table["x"]).any() else f"{x:g}" for x in means.index],
+                hovertemplate="%{text}: %{y:.1f} %<extra>%{fullData.name}</extra>",
+                **place,
+            )
+        if marks and panel in marks:
+            at, text = marks[panel]
+            figure.add_vline(x=at, line={"dash": "dash", "color": NEUTRAL}, **place)
+            # Annotations of a logarithmic axis lie at the logarithm, shapes do not.
+            where = {"x": np.log10(at), "y": 0.02, "yref": "y domain", "xanchor": "right", "yanchor": "bottom"}
+            figure.add_annotation(text=text, showarrow=False, textangle=-90, **where, **place)
+    bare(figure, height=430, legend={"y": -0.27})
+    figure.update_xaxes(type="log", zeroline=False, dtick=1)
+    if np.isinf(table["x"]).any():
+        # Three ticks fit a panel on a phone: the smallest, one and infinity.
+        ticks = {finite.min(): f"10<sup>{np.log10(finite.min()):.0f}</sup>", 1.0: "1", end: "∞"}
+        figure.update_xaxes(tickvals=list(ticks), ticktext=list(ticks.values()), tickangle=0)
+    figure.update_xaxes(title=x_title, col=(len(panels) + 1) // 2)
+    figure.update_yaxes(title=y_title, col=1)
+    return figure.update_annotations(font_size=13)
 
 
 def leaders(values, spell=str, lowest=False):
@@ -268,79 +278,3 @@ def leaders(values, spell=str, lowest=False):
         return f"{'all' if len(best) == len(values) else f'{len(best)} of the'} {len(values)} alike"
     *first, last = map(spell, best) if len(best) else ["none"]
     return f"{', '.join(first)} and {last}" if first else last
-
-
-def data_ladder(counts):
-    """From cells to queries: how many rows are left at each level, on a logarithmic scale.
-
-    Parameters
-    ----------
-    counts : dict of str to int
-        Level → number of rows, in order.
-
-    Returns
-    -------
-    plotly.graph_objects.Figure
-    """
-    names, values = list(counts), list(counts.values())
-    figure = go.Figure(
-        go.Bar(
-            x=values,
-            y=names,
-            orientation="h",
-            marker_color=ACCENTS[0],
-            text=[f"{v:,}" for v in values],
-            textposition="auto",
-            hovertemplate="%{y}: %{x:,}<extra></extra>",
-        )
-    )
-    bare(figure, height=80 + 46 * len(names))
-    figure.update_yaxes(autorange="reversed")
-    figure.update_xaxes(type="log", title="rows (logarithmic)", dtick=1)
-    return figure
-
-
-def admissible_neighbours(meta):
-    """Which reference treatments NSC and NSCB leave to each query.
-
-    Parameters
-    ----------
-    meta : DataFrame, one row per treatment
-        Columns `compound concentration_um moa batch`, the last a tuple of weeks.
-
-    Returns
-    -------
-    plotly.graph_objects.Figure
-    """
-    meta = meta.sort_values(["moa", "compound", "concentration_um"], ignore_index=True)
-    weeks = [set(batch) for batch in meta["batch"]]
-    same_week = np.array([[bool(a & b) for b in weeks] for a in weeks])
-    same_compound = meta["compound"].to_numpy()[:, None] == meta["compound"].to_numpy()
-    same_moa = meta["moa"].to_numpy()[:, None] == meta["moa"].to_numpy()
-    states = {
-        "both count it": "#009f81",
-        "NSC only: shares a week": "#ffc33b",
-        "neither: same compound": "#5a5a5a",
-    }
-    state = np.where(same_compound, 2, np.where(same_week, 1, 0))
-    labels = [f"{r.compound} {r.concentration_um:g} µM" for r in meta.itertuples()]
-    figure = go.Figure(
-        go.Heatmap(
-            z=state,
-            x=labels,
-            y=labels,
-            text=np.where(same_moa, "same mechanism", "other mechanism"),
-            zmin=0,
-            zmax=2,
-            colorscale=[[edge / 3, c] for i, c in enumerate(states.values()) for edge in (i, i + 1)],
-            showscale=False,
-            hovertemplate="query %{y}<br>reference %{x}<br>%{text}<extra></extra>",
-        )
-    )
-    for name, colour in states.items():
-        square = {"color": colour, "symbol": "square", "size": 12}
-        figure.add_scatter(x=[None], y=[None], mode="markers", name=name, marker=square)
-    bare(figure, height=700, legend={"y": -0.09})
-    figure.update_xaxes(showticklabels=False, ticks="", showgrid=False, title="references, by mechanism")
-    figure.update_yaxes(showticklabels=False, ticks="", showgrid=False, title="queries", autorange="reversed")
-    return figure

@@ -5,8 +5,8 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 from skimage.transform import resize
 
-from .images import composite, data_uri, sheet
-from .style import ACCENTS, MOA_COLOURS, MOA_SYMBOLS, NEUTRAL, bare, moa_colour
+from cellclr_lib.plots.images import composite, data_uri, sheet
+from cellclr_lib.plots.style import ACCENTS, MOA_COLOURS, MOA_SYMBOLS, NEUTRAL, bare, moa_colour
 
 # Title and direction of the columns of a history that are worth a panel.
 CURVES = {
@@ -14,7 +14,7 @@ CURVES = {
     "top1": "top-1 of the quiz",
     "lr": "learning rate",
     "retrieval": "replicate retrieval ↑",
-    "week_from_dmso": "week told from DMSO ↓",
+    "week_accuracy": "week told from DMSO ↓",
 }
 
 

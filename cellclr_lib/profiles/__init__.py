@@ -1,47 +1,48 @@
 """Profiles: features of cells become scores. Tables in, tables out; needs neither images nor networks."""
 
-from cellclr_lib.profiles.aggregate import load_profiles, treatments, wells
-from cellclr_lib.profiles.export import from_parquet, to_anndata, to_parquet
+from cellclr_lib.profiles.aggregation import aggregate_treatments, aggregate_wells
+from cellclr_lib.profiles.exporting import from_parquet, to_anndata, to_parquet
+from cellclr_lib.profiles.linear_probe import compound_probe
 from cellclr_lib.profiles.metrics import (
     Score,
-    batch_predictability,
     confusion,
     control_retrieval,
     drop,
     nsc,
     nscb,
     replicate_retrieval,
+    week_accuracy,
 )
-from cellclr_lib.profiles.postprocess import TVN, Coral, CoralCentred, Standardizer, TVNCentred, Whitener
-from cellclr_lib.profiles.probe import compound_probe
-from cellclr_lib.profiles.report import published_scores, report
-from cellclr_lib.profiles.uncertainty import drop_interval, interval, permutation_null
+from cellclr_lib.profiles.postprocessing import TVN, Coral, CoralCentred, TVNCentred, Whitener, ZScore
+from cellclr_lib.profiles.published import load_profiles, published_scores
+from cellclr_lib.profiles.score_table import tabulate_scores
+from cellclr_lib.profiles.uncertainty import bootstrap_interval, drop_interval, permutation_null
 
 __all__ = [
     "TVN",
     "Coral",
     "CoralCentred",
     "Score",
-    "Standardizer",
     "TVNCentred",
     "Whitener",
-    "batch_predictability",
+    "ZScore",
+    "aggregate_treatments",
+    "aggregate_wells",
+    "bootstrap_interval",
     "compound_probe",
     "confusion",
     "control_retrieval",
     "drop",
     "drop_interval",
     "from_parquet",
-    "interval",
     "load_profiles",
     "nsc",
     "nscb",
     "permutation_null",
     "published_scores",
     "replicate_retrieval",
-    "report",
+    "tabulate_scores",
     "to_anndata",
     "to_parquet",
-    "treatments",
-    "wells",
+    "week_accuracy",
 ]

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from cellclr_lib.annotations import round_concentration
-from cellclr_lib.profiles.aggregate import checked, is_control, is_treatment, one_row_per_well
+from cellclr_lib.annotations import is_control, is_treatment, round_concentration
+from cellclr_lib.profiles.aggregation import checked, one_row_per_well
 
 log = logging.getLogger(__name__)
 
@@ -139,7 +139,7 @@ def replicate_retrieval(meta, feats):
     )
 
 
-def batch_predictability(meta, feats):
+def week_accuracy(meta, feats):
     """Is a DMSO well's nearest DMSO well on any other plate from its own week? Lower is better.
 
     A representation free of batch effects stays at `chance`.

@@ -1,4 +1,4 @@
-"""How far a score can be trusted: intervals and the null.
+"""Compute how far a score can be trusted: bootstrap intervals and the null.
 
 On BBBC021 one query is about one point, and the treatments of a compound stand or fall together. So both the
 bootstrap and the permutation treat the compound, not the treatment, as the unit. Explained in chapter 6,
@@ -8,11 +8,11 @@ evaluation.
 import numpy as np
 import pandas as pd
 
-from cellclr_lib.profiles.aggregate import is_treatment
+from cellclr_lib.annotations import is_treatment
 from cellclr_lib.profiles.metrics import nsc
 
 
-def interval(score, level=0.95, draws=10_000, seed=0):
+def bootstrap_interval(score, level=0.95, draws=10_000, seed=0):
     """Bootstrap interval of an accuracy: compounds are drawn with replacement, neighbours stay as found.
 
     Parameters
@@ -34,7 +34,7 @@ def interval(score, level=0.95, draws=10_000, seed=0):
 
 
 def drop_interval(nsc_score, nscb_score, level=0.95, draws=10_000, seed=0):
-    """Bootstrap interval of the drop: each draw of compounds scores NSC and NSCB together. See `interval`."""
+    """Bootstrap the interval of the drop: each draw of compounds scores NSC and NSCB. See `bootstrap_interval`."""
     (correct, total), (correct_b, total_b) = _by_compound(nsc_score, nscb_score)
     weights = _draw_compounds(len(correct), draws, seed)
     difference = _ratio(weights @ correct, weights @ total) - _ratio(weights @ correct_b, weights @ total_b)

@@ -184,25 +184,25 @@ def test_estimates_follow_from_rates(modules, tmp_path):
 
 
 def test_the_papers_loss_is_ours(modules):
-    from cellclr_lib.learning import nt_xent
+    from cellclr_lib.learning import nt_xent_loss
 
     z1, z2 = modules("speed.nt_xent").projections(12, 8)
-    torch.testing.assert_close(modules("speed.paper").nt_xent(z1, z2, 0.1), nt_xent(z1, z2, 0.1)[0])
+    torch.testing.assert_close(modules("speed.paper").nt_xent(z1, z2, 0.1), nt_xent_loss(z1, z2, 0.1)[0])
 
 
 def test_the_loops_give_our_scores(modules):
     """Whoever is slower must still do the same work."""
-    from cellclr_lib.profiles import nsc, nscb, treatments, wells
+    from cellclr_lib.profiles import aggregate_treatments, aggregate_wells, nsc, nscb
 
     paper = modules("speed.paper")
     meta, feats = modules("speed.profiles").simulated_features(2000, 6)
-    well_meta, well_feats = wells(meta, feats)
+    well_meta, well_feats = aggregate_wells(meta, feats)
     names = list("abcdef")
     cells = pd.concat([meta, pd.DataFrame(feats, columns=names)], axis=1)
     means = paper.mean_of_wells(cells, len(names))
     looped = [means[well] for well in zip(well_meta["plate"], well_meta["well"], strict=True)]
     np.testing.assert_allclose(looped, well_feats, atol=1e-5)
-    table, profiles = treatments(well_meta, well_feats)
+    table, profiles = aggregate_treatments(well_meta, well_feats)
     assert paper.nearest_moa(table, profiles, other_batch=False) == nsc(table, profiles).accuracy
     assert paper.nearest_moa(table, profiles, other_batch=True) == nscb(table, profiles).accuracy
 
@@ -210,7 +210,7 @@ def test_the_loops_give_our_scores(modules):
 @pytest.mark.parametrize("package", ["cellclr", "albumentations", "kornia", "torchvision"])
 def test_everyone_bends_alike(package, modules):
     """A ramp shows the displacement: its standard deviation along x is the same for ours and every peer."""
-    from cellclr_lib.learning import two_views
+    from cellclr_lib.views import two_views
 
     peers, images = modules("speed.peers"), 80
     if package != "cellclr":

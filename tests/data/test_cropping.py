@@ -28,7 +28,7 @@ def damaged(tiny_screen, tmp_path):
 
 def test_each_crop_is_its_place_in_the_field(tiny_screen, tmp_path):
     some = tiny_screen.subset(tiny_screen.fields["plate"] == tiny_screen.fields["plate"].iloc[0])
-    store = crop_screen(some, tmp_path / "store", CropConfig(crop_px=48, dtype="uint16"), jobs=1, progress=False)
+    store = crop_screen(some, CropConfig(crop_px=48, dtype="uint16"), tmp_path / "store", jobs=1, progress=False)
     rows = {(row["plate"], row["well"], row["site"]): row for _, row in some.fields.iterrows()}
     assert len(store) > 20 and store.images.dtype == np.uint16
     for image, (_, cell) in zip(store.images, store.table.iterrows(), strict=True):
@@ -80,7 +80,7 @@ def test_limits_are_the_plates_percentiles(tiny_screen, tiny_store):
 
 
 def test_order_does_not_depend_on_the_number_of_workers(tiny_screen, tiny_store, tmp_path):
-    again = crop_screen(tiny_screen, tmp_path / "store", jobs=1, progress=False)
+    again = crop_screen(tiny_screen, CropConfig(), tmp_path / "store", jobs=1, progress=False)
     np.testing.assert_array_equal(again.images, tiny_store.images)
     pd.testing.assert_frame_equal(again.table, tiny_store.table)
     place = ["plate", "well", "site"]
@@ -91,7 +91,7 @@ def test_order_does_not_depend_on_the_number_of_workers(tiny_screen, tiny_store,
 
 
 def test_an_unreadable_field_is_recorded_and_passed_over(damaged, tmp_path):
-    store = crop_screen(damaged, tmp_path / "store", jobs=1, progress=False)
+    store = crop_screen(damaged, CropConfig(), tmp_path / "store", jobs=1, progress=False)
     (skipped,) = store.info["skipped"]
     missing = damaged.fields.iloc[1]
     assert (skipped["plate"], skipped["well"]) == (missing["plate"], missing["well"])
@@ -103,11 +103,11 @@ def test_nothing_readable_is_an_error(tiny_screen, tmp_path):
     for table in tiny_screen.root.glob("*.csv"):
         shutil.copy(table, tmp_path)
     with pytest.raises(ValueError, match="not one cell"):
-        crop_screen(Screen(tmp_path), tmp_path / "store", jobs=1, progress=False)
+        crop_screen(Screen(tmp_path), CropConfig(), tmp_path / "store", jobs=1, progress=False)
 
 
 def test_a_killed_run_goes_on_where_it_stopped(damaged, tmp_path, monkeypatch):
-    undisturbed = crop_screen(damaged, tmp_path / "whole", jobs=1, progress=False)
+    undisturbed = crop_screen(damaged, CropConfig(), tmp_path / "whole", jobs=1, progress=False)
     cut, whole = [], module._crop_part
 
     def dies_after_one(screen, rows, part, limits, config):
@@ -118,7 +118,7 @@ def test_a_killed_run_goes_on_where_it_stopped(damaged, tmp_path, monkeypatch):
 
     monkeypatch.setattr(module, "_crop_part", dies_after_one)
     with joblib.parallel_config("sequential"), pytest.raises(KeyboardInterrupt):
-        crop_screen(damaged, tmp_path / "killed", jobs=1, progress=False)
+        crop_screen(damaged, CropConfig(), tmp_path / "killed", jobs=1, progress=False)
     assert not (tmp_path / "killed" / "store.json").exists()
 
     def counts(screen, rows, part, limits, config):
@@ -126,7 +126,7 @@ def test_a_killed_run_goes_on_where_it_stopped(damaged, tmp_path, monkeypatch):
         return whole(screen, rows, part, limits, config)
 
     monkeypatch.setattr(module, "_crop_part", counts)
-    store = crop_screen(damaged, tmp_path / "killed", jobs=1, progress=False)
+    store = crop_screen(damaged, CropConfig(), tmp_path / "killed", jobs=1, progress=False)
     np.testing.assert_array_equal(store.images, undisturbed.images)
     assert not list(store.path.glob("parts-*"))
 
@@ -136,7 +136,7 @@ def test_other_settings_do_not_mix_with_an_unfinished_run(damaged, tmp_path):
     stale = tmp_path / "store" / "parts-of-something-else"
     stale.mkdir(parents=True)
     (stale / "junk.json").write_text("[]")
-    assert crop_screen(damaged, tmp_path / "store", config, jobs=1, progress=False).images.shape[-1] == 48
+    assert crop_screen(damaged, config, tmp_path / "store", jobs=1, progress=False).images.shape[-1] == 48
 
 
 @pytest.mark.parametrize("wrong", [{"crop_px": 0}, {"dtype": "float32"}, {"low_percentile": 99.95}])
@@ -148,7 +148,7 @@ def test_wrong_settings_are_refused(wrong):
 @pytest.mark.real
 def test_real_fields_are_cut_and_the_incomplete_one_is_reported(real_screen, tmp_path):
     well = real_screen.subset(real_screen.fields.eval("plate == 'Week2_24381' and well == 'B02' and site <= 3"))
-    store = crop_screen(well, tmp_path / "store", jobs=1, progress=False)
+    store = crop_screen(well, CropConfig(), tmp_path / "store", jobs=1, progress=False)
     assert set(store.table["site"]) == {1, 2} and len(store) > 200
     (skipped,) = store.info["skipped"]
     assert skipped["site"] == 3 and "actin" in skipped["reason"]

@@ -7,8 +7,8 @@ import threading
 
 import pytest
 
-from cellclr_lib import artifacts
 from cellclr_lib.data import download
+from cellclr_lib.pipeline import cache
 
 CONTENT = b"compound,moa\nsimulated,none\n" * 100
 
@@ -78,11 +78,11 @@ def test_an_unknown_name_lists_the_known_ones(tmp_path):
         download.fetch("BBBC021_v1_mao.csv", tmp_path)
 
 
-def test_artifacts_look_where_real_data_is_kept(server, monkeypatch, tmp_path):
+def test_the_cache_looks_where_real_data_is_kept(server, monkeypatch, tmp_path):
     (tmp_path / "bbbc021").mkdir()
     (tmp_path / "bbbc021/table.csv").write_bytes(CONTENT)
     monkeypatch.setenv("CELLCLR_DATA", str(tmp_path))
-    assert artifacts.published("table.csv") == tmp_path / "bbbc021/table.csv"
+    assert cache.published("table.csv") == tmp_path / "bbbc021/table.csv"
 
 
 @pytest.mark.real

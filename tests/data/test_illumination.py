@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cellclr_lib.data import CropConfig, EvenScreen, Illumination, Screen, crop_screen, fit_illumination
+from cellclr_lib.data import CorrectedScreen, CropConfig, Illumination, Screen, crop_screen, fit_illumination
 from cellclr_lib.data import cropping as module
 from cellclr_lib.data.illumination import FLOOR
-from cellclr_lib.data.simulate import SimulationConfig, simulate
+from cellclr_lib.data.simulation import SimulationConfig, simulate
 
 
 def bowl(shape, depth=0.3, centre=(0.1, -0.2)):
@@ -134,16 +134,16 @@ def two_plates(tmp_path_factory):
 
 
 def test_crops_in_even_light(two_plates, tmp_path, caplog):
-    config = CropConfig(crop_px=48, dtype="uint16", even_light=True)
+    config = CropConfig(crop_px=48, dtype="uint16", illumination_correction=True)
     with caplog.at_level(logging.WARNING):
-        store = crop_screen(two_plates, tmp_path / "store", config, jobs=1, progress=False)
+        store = crop_screen(two_plates, config, tmp_path / "store", jobs=1, progress=False)
     assert "2 plates have fewer than 60 fields" in caplog.text
     light = {}
     for plate, rows in two_plates.fields.groupby("plate"):
         whole = rows[rows.index > 0]
         light[plate] = fit_illumination(two_plates.load_field(row) for _, row in whole.iterrows())
         assert store.info["light"][plate]["dark"] == list(light[plate].dark)
-    even = EvenScreen(two_plates, light)
+    even = CorrectedScreen(two_plates, light)
     places = {(row["plate"], row["well"], row["site"]): row for _, row in even.fields.iterrows()}
     for image, (_, cell) in list(zip(store.images, store.table.iterrows(), strict=True))[::20]:
         field = even.load_field(places[cell["plate"], cell["well"], cell["site"]])
@@ -154,8 +154,10 @@ def test_crops_in_even_light(two_plates, tmp_path, caplog):
 
 
 def test_the_scale_is_that_of_the_corrected_fields(two_plates, tmp_path):
-    plain = crop_screen(two_plates, tmp_path / "plain", jobs=1, progress=False)
-    even = crop_screen(two_plates, tmp_path / "even", CropConfig(even_light=True), jobs=1, progress=False)
+    plain = crop_screen(two_plates, CropConfig(), tmp_path / "plain", jobs=1, progress=False)
+    even = crop_screen(
+        two_plates, CropConfig(illumination_correction=True), tmp_path / "even", jobs=1, progress=False
+    )
     assert plain.info["light"] == {} and set(even.info["light"]) == set(even.info["scaling"])
     plate = two_plates.fields["plate"].iloc[-1]
     rows = two_plates.fields[two_plates.fields["plate"] == plate]
@@ -168,20 +170,20 @@ def test_the_scale_is_that_of_the_corrected_fields(two_plates, tmp_path):
 
 
 def test_the_result_depends_neither_on_workers_nor_on_a_kill(two_plates, tmp_path, monkeypatch):
-    config = CropConfig(crop_px=48, even_light=True)
-    whole = crop_screen(two_plates, tmp_path / "whole", config, jobs=2, progress=False)
+    config = CropConfig(crop_px=48, illumination_correction=True)
+    whole = crop_screen(two_plates, config, tmp_path / "whole", jobs=2, progress=False)
 
     def dies(*arguments):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(module, "_plate_limits", dies)
-        crop_screen(two_plates, tmp_path / "killed", config, jobs=1, progress=False)
+        crop_screen(two_plates, config, tmp_path / "killed", jobs=1, progress=False)
     files = sorted((tmp_path / "killed").glob("parts-*/light-*.json"))
     assert len(files) == 2 and json.loads(files[0].read_text())["dark"]
     with monkeypatch.context() as patch:
         patch.setattr(module, "fit_illumination", dies)  # what was measured is not measured again
-        again = crop_screen(two_plates, tmp_path / "killed", config, jobs=1, progress=False)
+        again = crop_screen(two_plates, config, tmp_path / "killed", jobs=1, progress=False)
     np.testing.assert_array_equal(again.images, whole.images)
     assert again.info["light"] == whole.info["light"]
 
@@ -190,8 +192,8 @@ def test_a_plate_without_a_readable_field_is_passed_over(two_plates, tmp_path):
     first, second = two_plates.fields["plate"].unique()
     hidden = (two_plates.root / first).rename(two_plates.root / "hidden")
     try:
-        config = CropConfig(even_light=True)
-        store = crop_screen(two_plates, tmp_path / "store", config, jobs=1, progress=False)
+        config = CropConfig(illumination_correction=True)
+        store = crop_screen(two_plates, config, tmp_path / "store", jobs=1, progress=False)
     finally:
         hidden.rename(two_plates.root / first)
     assert set(store.info["light"]) == {second} == set(store.table["plate"])
@@ -207,13 +209,15 @@ def test_a_plate_whose_fields_differ_is_named(two_plates, tmp_path, monkeypatch)
 
     monkeypatch.setattr(Screen, "load_field", load_field)
     with pytest.raises(ValueError, match=r"plate Week10_40111: fields of .* on one plate"):
-        crop_screen(two_plates, tmp_path / "store", CropConfig(even_light=True), jobs=1, progress=False)
+        crop_screen(
+            two_plates, CropConfig(illumination_correction=True), tmp_path / "store", jobs=1, progress=False
+        )
 
 
 @pytest.fixture(scope="module")
 def benchmark(repository):
     sys.path.insert(0, str(repository / "benchmarks"))
-    import uneven_light
+    from experiments import uneven_light
 
     yield uneven_light
     sys.path.remove(str(repository / "benchmarks"))

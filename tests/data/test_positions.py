@@ -43,8 +43,8 @@ def write(folder, objects, images, header=False):
 @pytest.mark.parametrize("header", [False, True])
 def test_found_and_published_nuclei_give_the_same_crops(some, tables, tmp_path, header):
     lenient = CropConfig(crop_px=48, min_area_px=0, max_area_px=10**9, min_solidity=0)
-    found = crop_screen(some, tmp_path / "found", lenient, jobs=1, progress=False)
-    given = crop_screen(some, tmp_path / "given", write(tmp_path, *tables, header), jobs=1, progress=False)
+    found = crop_screen(some, lenient, tmp_path / "found", jobs=1, progress=False)
+    given = crop_screen(some, write(tmp_path, *tables, header), tmp_path / "given", jobs=1, progress=False)
     assert len(found) > 20
     np.testing.assert_array_equal(given.images, found.images)
     area = "nucleus_area_px"
@@ -62,9 +62,9 @@ def test_cells_may_come_in_any_order_and_fields_may_be_empty(some, tables, tmp_p
     none, *others = read_positions(config.object_table, config.image_table, some.fields)
     assert none.shape == (0, 2)
     for centres, number in zip(others, (234, 235), strict=True):
-        expected = mixed.loc[mixed["ImageNumber"] == number, OBJECTS[3:]]
+        expected = mixed.loc[mixed["ImageNumber"] == number, OBJECTS[4:2:-1]]
         np.testing.assert_allclose(centres, expected, rtol=1e-12)
-    store = crop_screen(some, tmp_path / "store", config, jobs=1, progress=False)
+    store = crop_screen(some, config, tmp_path / "store", jobs=1, progress=False)
     assert len(store.table[["plate", "well"]].drop_duplicates()) == 2
 
 
@@ -101,7 +101,7 @@ def test_a_missing_table_or_name_is_said(some, tables, tmp_path):
         CropConfig(object_table=config.object_table)
 
 
-@pytest.mark.parametrize("outside", [(-0.6, 10.0), (300.0, 10.0), (10.0, 200.0)])
+@pytest.mark.parametrize("outside", [(10.0, -0.6), (10.0, 300.0), (200.0, 10.0)])
 def test_positions_outside_the_field_are_refused(some, tables, tmp_path, outside):
     objects, images = tables
     objects = objects.copy()
@@ -111,14 +111,16 @@ def test_positions_outside_the_field_are_refused(some, tables, tmp_path, outside
     last = some.fields.iloc[-1]
     objects.loc[len(objects) - 1, OBJECTS[3:]] = (1e4, 5.0)
     with pytest.raises(ValueError, match=f"{last['plate']} {last['well']} site {last['site']}: 1 of"):
-        crop_screen(some, tmp_path / "store", write(tmp_path, objects, images), jobs=1, progress=False)
+        crop_screen(some, write(tmp_path, objects, images), tmp_path / "store", jobs=1, progress=False)
 
 
 def test_another_table_does_not_go_on_with_an_unfinished_run(some, tables, tmp_path):
     objects, images = tables
     begun = tmp_path / "store"
     with pytest.raises(ValueError, match="outside"):
-        crop_screen(some, begun, write(tmp_path, objects.assign(**{OBJECTS[3]: 1e4}), images), 1, progress=False)
+        crop_screen(
+            some, write(tmp_path, objects.assign(**{OBJECTS[3]: 1e4}), images), begun, jobs=1, progress=False
+        )
     config = write(tmp_path, objects, images)
-    fresh = crop_screen(some, tmp_path / "fresh", config, jobs=1, progress=False)
-    np.testing.assert_array_equal(crop_screen(some, begun, config, 1, progress=False).images, fresh.images)
+    fresh = crop_screen(some, config, tmp_path / "fresh", jobs=1, progress=False)
+    np.testing.assert_array_equal(crop_screen(some, config, begun, jobs=1, progress=False).images, fresh.images)

@@ -4,11 +4,24 @@ from pathlib import Path
 
 import numpy as np
 
+from cellclr_lib.baselines import handcrafted, pixel_pca, untrained
+from cellclr_lib.data import cropping, simulation
+from cellclr_lib.learning import config, embedding
+from cellclr_lib.pipeline import callbacks
+
 GOLDEN = Path(__file__).with_name("golden.json")
-# Of each stage; a change of its output that is meant raises its number.
-VERSIONS = dict.fromkeys(
-    ["fields", "crops", "views", "losses", "training", "features", "profiles", "scores", "sweep"], 1
-)
+# As the stages declare them; a change of a stage's output that is meant raises its number.
+VERSIONS = {
+    "fields": simulation.VERSION,
+    "crops": cropping.VERSION,
+    "views": config.VERSION,
+    "losses": config.VERSION,
+    "training": config.VERSION,
+    "features": "-".join(str(m.VERSION) for m in (handcrafted, pixel_pca, untrained, embedding)),
+    "profiles": callbacks.VERSION,
+    "scores": callbacks.VERSION,
+    "sweep": callbacks.VERSION,
+}
 # Whose outputs a stage is given, directly or by way of others.
 BEFORE = {
     "crops": ["fields"],

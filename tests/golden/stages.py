@@ -21,6 +21,7 @@ import pandas as pd
 import tifffile
 import torch
 
+from cellclr_lib.baselines import handcrafted_features, pixel_pca_features, untrained_features
 from cellclr_lib.data import (
     CropConfig,
     Screen,
@@ -31,52 +32,42 @@ from cellclr_lib.data import (
     read_positions,
     simulate,
 )
-from cellclr_lib.learning import (
-    TrainConfig,
-    ViewConfig,
-    embed,
-    handmade_features,
-    nt_xent,
-    pixel_pca,
-    sup_con,
-    train,
-    two_views,
-    untrained_encoder,
-    vicreg,
-)
-from cellclr_lib.learning.augment import apply_batched, draw_view
+from cellclr_lib.learning import TrainConfig, embed, nt_xent_loss, sup_con_loss, train, vicreg_loss
 from cellclr_lib.learning.checkpoint import load_checkpoint
-from cellclr_lib.learning.fused import apply_fused
-from cellclr_lib.learning.pixels import to_float
-from cellclr_lib.monitor import ReplicateRetrieval
+from cellclr_lib.pipeline.callbacks import ReplicateRetrieval
 from cellclr_lib.profiles import (
     TVN,
     Coral,
     CoralCentred,
-    Standardizer,
     TVNCentred,
     Whitener,
-    batch_predictability,
+    ZScore,
+    aggregate_treatments,
+    aggregate_wells,
+    bootstrap_interval,
     compound_probe,
     confusion,
     control_retrieval,
     drop,
     drop_interval,
-    interval,
     nsc,
     nscb,
     permutation_null,
     replicate_retrieval,
-    report,
-    treatments,
-    wells,
+    tabulate_scores,
+    week_accuracy,
 )
-from cellclr_lib.profiles.report import POSTS, postprocess
+from cellclr_lib.profiles.postprocessing import POSTS, postprocess
+from cellclr_lib.views import ViewConfig, two_views
+from cellclr_lib.views.numba_backend import apply_per_image
+from cellclr_lib.views.pixels import to_float
+from cellclr_lib.views.sampling import draw_view
+from cellclr_lib.views.torch_backend import apply_batched
 
 SIMULATION = SimulationConfig(
     weeks=(2, 8), replicates=2, field_px=(224, 224), treated_sites=1, dmso_wells=2, area_per_cell_px2=4000.0
 )
-CROPPING = CropConfig(crop_px=48, even_light=False)
+CROPPING = CropConfig(crop_px=48, illumination_correction=False)
 # Rounding differs between processors and numbers of threads, and every step multiplies the difference. With one to
 # four threads losses differ by 9e-4 of their size at a learning rate of 3e-4, and by 4e-6 at 3e-5.
 TRAINING = TrainConfig(
@@ -92,10 +83,10 @@ TRAINING = TrainConfig(
 )
 TRAININGS = {
     "nt_xent": {},
-    "sup_con": {"objective": "sup_con", "pairs": "well"},
+    "sup_con": {"objective": "sup_con", "positives": "well"},
     "vicreg": {"objective": "vicreg"},
-    "same well": {"pairs": "well"},
-    "same treatment": {"pairs": "treatment"},
+    "same well": {"positives": "well"},
+    "same treatment": {"positives": "treatment"},
     "chunks": {"chunk_cells": 12},
     "lars": {"optimizer": "lars", "lr": 0.05, "weight_decay": 0.1},
     "controls drawn more often": {"control_weight": 3.0, "temperature": 0.5, "seed": 1},
@@ -143,7 +134,7 @@ class Inputs:
     @cached_property
     def store(self):
         """Its cells."""
-        return crop_screen(self.screen, self.folder / "store", CROPPING, jobs=1, progress=False)
+        return crop_screen(self.screen, CROPPING, self.folder / "store", jobs=1, progress=False)
 
     @cached_property
     def trained(self):
@@ -153,17 +144,17 @@ class Inputs:
     def train(self, name, on_epoch=None):
         """One of `TRAININGS`."""
         folder = self.folder / "runs" / name
-        return train(replace(TRAINING, folder=str(folder), **TRAININGS[name]), self.store, on_epoch=on_epoch)
+        return train(self.store, replace(TRAINING, folder=str(folder), **TRAININGS[name]), on_epoch=on_epoch)
 
     @cached_property
     def handcrafted(self):
         """Features by formula."""
-        return handmade_features(self.store.images, channels=self.store.channels)
+        return handcrafted_features(self.store.images, channels=self.store.channels)
 
     @cached_property
     def wells(self):
         """Their means over wells, ``(meta, feats)``."""
-        return wells(self.store.table, self.handcrafted)
+        return aggregate_wells(self.store.table, self.handcrafted)
 
 
 def synthetic_wells():
@@ -218,9 +209,12 @@ def crops(inputs):
     field = screen.load_field(screen.fields.iloc[0])
     light = fit_illumination(screen.load_field(row) for _, row in screen.fields[plate].iterrows())
     raw = crop_screen(
-        screen.subset(plate), inputs.folder / "raw", replace(CROPPING, dtype="uint16", even_light=True), jobs=1,
+        screen.subset(plate),
+        replace(CROPPING, dtype="uint16", illumination_correction=True),
+        inputs.folder / "raw",
+        jobs=1,
         progress=False,
-    )  # fmt: skip
+    )
     return {
         "cells and rejected objects": count(len(store), len(store.rejected)),
         "annotation": exact(store.table[ANNOTATION]),
@@ -248,7 +242,7 @@ def _published_positions(inputs, field):
     one = inputs.screen.fields.iloc[[0]]
     pd.DataFrame({"Image_FileName_DAPI": one["file_dna"]}).assign(**numbers).to_csv(images, sep="\t", index=False)
     (centres,) = read_positions(objects, images, one)
-    return close(centres, rtol=0, atol=0.02)
+    return close(centres[:, ::-1], rtol=0, atol=0.02)  # recorded as column and row
 
 
 def views(inputs):
@@ -265,7 +259,7 @@ def views(inputs):
         generator = torch.Generator().manual_seed(3)
         draw = draw_view(config, images.shape, generator)
         for backend, view in {
-            "numba": apply_fused(images, draw, config),
+            "numba": apply_per_image(images, draw, config),
             "torch": apply_batched(to_float(images), draw, config),
         }.items():
             out[f"{name}, {backend}"] = close(view[:, :, 4::12, 4::12], rtol=0, atol=2e-4)
@@ -286,11 +280,11 @@ def losses(inputs):
     groups = torch.arange(24) // 3
     out = {}
     for name, loss in {
-        "nt_xent 0.1": lambda a, b: nt_xent(a, b, 0.1),
-        "nt_xent 0.5": lambda a, b: nt_xent(a, b, 0.5),
-        "sup_con 0.1": lambda a, b: sup_con(a, b, groups, 0.1),
-        "sup_con 0.5": lambda a, b: sup_con(a, b, groups, 0.5),
-        "vicreg": vicreg,
+        "nt_xent 0.1": lambda a, b: nt_xent_loss(a, b, 0.1),
+        "nt_xent 0.5": lambda a, b: nt_xent_loss(a, b, 0.5),
+        "sup_con 0.1": lambda a, b: sup_con_loss(a, b, groups, 0.1),
+        "sup_con 0.5": lambda a, b: sup_con_loss(a, b, groups, 0.5),
+        "vicreg": vicreg_loss,
     }.items():
         pair = [torch.tensor(z, requires_grad=True) for z in (first, second)]
         value, top1 = loss(*pair)
@@ -319,7 +313,7 @@ def training(inputs):
                 [saved[which].tolist() for which in ("order_generator", "view_generator")]
             ),
         }
-    watched = inputs.trained.history[["retrieval", "week_from_dmso"]]
+    watched = inputs.trained.history[["retrieval", "week_accuracy"]]
     return out | {"retrieval, week accuracy by epoch": close(watched, rtol=0, atol=0.05)}
 
 
@@ -329,9 +323,9 @@ def features(inputs):
     out = {}
     for name, (feats, rtol) in {
         "handcrafted": (inputs.handcrafted, 1e-3),
-        "pixel_pca": (np.abs(pixel_pca(images, n_components=8)), 1e-3),  # signs mean nothing
-        "untrained": (untrained_encoder(images, input_px=16, precision="fp32", device="cpu"), 1e-3),
-        "simclr": (embed(inputs.trained.checkpoint, inputs.store, precision="fp32", device="cpu"), 1e-2),
+        "pixel_pca": (np.abs(pixel_pca_features(images, n_components=8)), 1e-3),  # signs mean nothing
+        "untrained": (untrained_features(images, input_px=16, precision="fp32", device="cpu"), 1e-3),
+        "simclr": (embed(inputs.store, inputs.trained.checkpoint, precision="fp32", device="cpu"), 1e-2),
     }.items():
         feats = feats.astype(float)
         columns = slice(None, None, 8 if feats.shape[1] > 200 else 1)
@@ -348,7 +342,7 @@ def features(inputs):
 def profiles(inputs):
     """Wells and treatments, and wells after every post-processing."""
     meta, feats = inputs.wells
-    table, medians = treatments(meta, feats)
+    table, medians = aggregate_treatments(meta, feats)
     out = {
         "wells": exact(meta),
         "treatments": exact(table),
@@ -356,7 +350,7 @@ def profiles(inputs):
         "features of treatments": close(medians[::4, ::8], rtol=1e-3, atol=1e-4),
     }
     steps = {
-        f"z-score, {rows}, by {by}": Standardizer(rows, by)
+        f"z-score, {rows}, by {by}": ZScore(rows, by)
         for rows in ("controls", "all")
         for by in (None, "plate", "batch")
     }
@@ -374,9 +368,9 @@ def profiles(inputs):
     }
     synthetic_meta, synthetic = synthetic_wells()
     out["synthetic treatments"] = close(
-        treatments(synthetic_meta, synthetic)[1], rtol=1e-6
+        aggregate_treatments(synthetic_meta, synthetic)[1], rtol=1e-6
     )  # up to eight wells each
-    scaled = postprocess(meta, feats, "standardised")
+    scaled = postprocess(meta, feats, "z_score")
     for name, step in steps.items():
         after = step.fit(synthetic_meta, synthetic).transform(synthetic_meta, synthetic)
         out[f"{name}: synthetic"] = close(after[::10], rtol=1e-5, atol=1e-6)
@@ -400,11 +394,11 @@ def scores(inputs):
     """Every score, of synthetic wells and of the screen's."""
     meta, feats = inputs.wells
     out = _scores("synthetic", *synthetic_wells())
-    return out | _scores("handcrafted", meta, postprocess(meta, feats, "standardised"))
+    return out | _scores("handcrafted", meta, postprocess(meta, feats, "z_score"))
 
 
 def _scores(source, meta, feats):
-    table, medians = treatments(meta, feats)
+    table, medians = aggregate_treatments(meta, feats)
     found = {
         f"{metric.__name__}, {protocol}": metric(table, medians, protocol)
         for metric in (nsc, nscb)
@@ -412,7 +406,7 @@ def _scores(source, meta, feats):
     }
     found |= {
         "replicate retrieval": replicate_retrieval(meta, feats),
-        "week accuracy": batch_predictability(meta, feats),
+        "week accuracy": week_accuracy(meta, feats),
         "control retrieval": control_retrieval(meta, feats),
     }
     out = {}
@@ -426,10 +420,11 @@ def _scores(source, meta, feats):
         )
         out[f"{source}, {name}: similarity"] = close(pairs["similarity"][::5], rtol=1e-3, atol=1e-3)
         out[f"{source}, {name}: chance"] = close(score.chance, rtol=1e-6)
-        out[f"{source}, {name}: interval"] = close(interval(score, draws=500, seed=1), rtol=1e-6)
+        out[f"{source}, {name}: interval"] = close(bootstrap_interval(score, draws=500, seed=1), rtol=1e-6)
     strict = found["nsc, strict"], found["nscb, strict"]
     rows = [
-        report(meta, feats, protocol, draws=200, null_draws=20, seed=2) for protocol in ("strict", "published")
+        tabulate_scores(meta, feats, protocol, draws=200, null_draws=20, seed=2)
+        for protocol in ("strict", "published")
     ]
     named = [
         *"nsc nsc_low nsc_high nscb nscb_low nscb_high drop drop_low drop_high nsc_chance nscb_chance".split(),
@@ -477,7 +472,7 @@ def sweep_table(results, history):
         "number of columns": count(results.shape[1], history.shape[1]),
         "settings": close(results[[*settings, "input_px", "lr", "seed", "epoch", "cells_seen"]], rtol=1e-9),
         "retrieval, week accuracy, nsc, nscb": close(
-            results[["retrieval", "week_from_dmso", "nsc", "nscb"]], rtol=0, atol=0.05
+            results[["retrieval", "week_accuracy", "nsc", "nscb"]], rtol=0, atol=0.05
         ),
         "last loss": close(results["loss"], rtol=2e-3),
         "last top-1": close(results["top1"], rtol=0, atol=0.02),

@@ -85,7 +85,7 @@ def test_ablation_says_what_is_not_in_the_table(results):
 
 
 def test_ablation_of_other_things_offers_what_the_table_holds(results):
-    other = results.rename(columns={"views": "method"}).drop(columns=["week_from_dmso", "probe", "nsc_low"])
+    other = results.rename(columns={"views": "method"}).drop(columns=["week_accuracy", "probe", "nsc_low"])
     figure = plots.ablation(other.drop(columns="nsc_high"), post="none", by="method")
     offered = [button.label for button in figure.layout.updatemenus[0].buttons]
     assert offered == [METRICS[name][0] for name in ("retrieval", "nscb", "nsc")]

@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 
 from cellclr_lib.profiles import (
-    Standardizer,
     Whitener,
-    batch_predictability,
+    ZScore,
+    aggregate_treatments,
+    aggregate_wells,
     confusion,
     control_retrieval,
     drop,
@@ -17,8 +18,7 @@ from cellclr_lib.profiles import (
     nsc,
     nscb,
     replicate_retrieval,
-    treatments,
-    wells,
+    week_accuracy,
 )
 
 
@@ -76,14 +76,14 @@ def test_both_scores_equal_the_slow_loop(protocol, seed):
 @pytest.mark.parametrize("protocol", ["strict", "published"])
 def test_real_profiles_give_the_reference_counts(ljosa, protocol):
     raw, clean = ljosa(False), ljosa(True)
-    z = clean[0], Standardizer("all").fit_transform(*clean)
+    z = clean[0], ZScore("all").fit_transform(*clean)
     for (meta, feats), expected in [
         (raw, (47, 30)),
         (z, (90, 64)),
         ((z[0], Whitener().fit_transform(*z)), (97, 68)),
-        ((clean[0], Standardizer("controls", by="plate").fit_transform(*clean)), (80, 63)),
+        ((clean[0], ZScore("controls", by="plate").fit_transform(*clean)), (80, 63)),
     ]:
-        profiles = treatments(meta, feats)
+        profiles = aggregate_treatments(meta, feats)
         first, second = nsc(*profiles, protocol=protocol), nscb(*profiles, protocol=protocol)
         assert (first.correct, second.correct) == expected
         assert (first.total, second.total) == (103, 92) and first.left_out == {}
@@ -120,7 +120,7 @@ def test_neighbours_say_who_was_found():
 
 
 def test_scores_ignore_row_order_and_length_of_rows(cells):
-    meta, feats = treatments(*wells(*cells))
+    meta, feats = aggregate_treatments(*aggregate_wells(*cells))
     order = np.random.default_rng(0).permutation(len(meta))
     scaled = feats * np.random.default_rng(1).uniform(0.01, 100, (len(feats), 1))
     for metric in (nsc, nscb):
@@ -131,7 +131,7 @@ def test_scores_ignore_row_order_and_length_of_rows(cells):
 
 
 def test_a_week_as_text_is_a_week_alone(cells):
-    meta, feats = treatments(*wells(*cells))
+    meta, feats = aggregate_treatments(*aggregate_wells(*cells))
     text = meta.assign(batch=meta["batch"].str[0])
     for protocol in ("strict", "published"):
         assert (
@@ -173,7 +173,7 @@ def test_a_mechanism_with_a_week_common_to_all_leaves_as_query_and_reference():
 
 
 def test_controls_and_unannotated_rows_are_neither_query_nor_reference(cells):
-    meta, feats = wells(*cells)
+    meta, feats = aggregate_wells(*cells)
     scored = (meta["role"] == "treatment").to_numpy()
     assert nsc(meta, feats).neighbours.equals(nsc(meta[scored], feats[scored]).neighbours)
 
@@ -198,14 +198,14 @@ def test_a_query_without_admissible_neighbour_is_left_out():
 
 
 def test_blocks_give_the_same_as_one_matrix(cells, monkeypatch):
-    meta, feats = treatments(*wells(*cells))
+    meta, feats = aggregate_treatments(*aggregate_wells(*cells))
     whole = nscb(meta, feats).neighbours
     monkeypatch.setattr(metrics, "_BLOCK", 3 * len(meta))
     pd.testing.assert_frame_equal(nscb(meta, feats).neighbours, whole)
 
 
 def test_replicate_retrieval_equals_the_slow_loop(cells):
-    meta, feats = wells(*cells)
+    meta, feats = aggregate_wells(*cells)
     score = replicate_retrieval(meta, feats)
     rows = [
         r for r in zip(meta.to_dict("records"), feats, strict=True) if r[0]["role"] in ("treatment", "unannotated")
@@ -220,11 +220,11 @@ def test_replicate_retrieval_equals_the_slow_loop(cells):
 
 
 def test_replicate_retrieval_cannot_profit_from_the_week(cells):
-    meta, feats = wells(*cells)
+    meta, feats = aggregate_wells(*cells)
     shifted = np.hstack([feats, 100 * pd.get_dummies(meta["batch"]).to_numpy()])
     assert replicate_retrieval(meta, shifted).total == replicate_retrieval(meta, feats).total
     assert replicate_retrieval(meta, shifted).accuracy <= replicate_retrieval(meta, feats).accuracy
-    assert batch_predictability(meta, shifted).accuracy == 1 > batch_predictability(meta, feats).accuracy
+    assert week_accuracy(meta, shifted).accuracy == 1 > week_accuracy(meta, feats).accuracy
 
 
 def test_replicate_retrieval_leaves_out_what_has_no_replicate():
@@ -247,13 +247,13 @@ def test_batch_predictability_is_chance_for_noise_and_one_for_a_week_effect():
         columns=["plate", "well", "batch", "compound"],
     )
     noise = np.random.default_rng(0).normal(size=(120, 20))
-    score = batch_predictability(meta, noise)
+    score = week_accuracy(meta, noise)
     assert score.chance == pytest.approx(20 / 110) and abs(score.accuracy - score.chance) < 0.12
-    assert batch_predictability(meta, noise + 20 * np.eye(20)[meta["batch"].str[4:].astype(int)]).accuracy == 1
+    assert week_accuracy(meta, noise + 20 * np.eye(20)[meta["batch"].str[4:].astype(int)]).accuracy == 1
 
 
 def test_controls_find_each_other_unless_the_week_comes_first(cells):
-    meta, feats = wells(*cells)
+    meta, feats = aggregate_wells(*cells)
     role = meta["role"].to_numpy()
     signal = np.random.default_rng(0).normal(size=feats.shape)
     signal[role == "positive_control"] += [50, 0, 0, 0, 0, 0]
@@ -264,14 +264,14 @@ def test_controls_find_each_other_unless_the_week_comes_first(cells):
 
 
 def test_confusion_counts_pairs(cells):
-    score = nsc(*treatments(*wells(*cells)))
+    score = nsc(*aggregate_treatments(*aggregate_wells(*cells)))
     counts = confusion(score)
     assert counts.to_numpy().sum() == score.total and np.trace(counts) == score.correct
     assert list(counts.index) == list(counts.columns)
 
 
 def test_refusals(cells):
-    meta, feats = treatments(*wells(*cells))
+    meta, feats = aggregate_treatments(*aggregate_wells(*cells))
     with pytest.raises(ValueError, match="expected 'strict' or 'published'"):
         nsc(meta, feats, "loose")
     with pytest.raises(ValueError, match="1 profiles are all zeros"):

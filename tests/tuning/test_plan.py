@@ -6,9 +6,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from cellclr_lib import config as configuration
 from cellclr_lib.data import CellStore
 from cellclr_lib.learning import TrainConfig
+from cellclr_lib.settings import load_yaml, save_yaml
 from tuning.plan import Plan, check_store, with_budget
 
 SPACE = {"temperature": [0.1, 0.5], "batch_size": [32, 64]}
@@ -25,7 +25,7 @@ def test_it_counts_its_trials():
 
 def test_it_survives_its_file(tmp_path):
     plan = replace(PLAN, space=SPACE | {"lr": RANGE}, search="random", num_samples=2, chunk_cells={"x": 8})
-    read = configuration.load_yaml(Plan, configuration.save_yaml(plan, tmp_path / "plan.yaml"))
+    read = load_yaml(Plan, save_yaml(plan, tmp_path / "plan.yaml"))
     assert read == plan and read.trials == plan.trials
 
 

@@ -27,7 +27,7 @@ def page(tmp_path_factory):
     results = pd.DataFrame(plan.trials)
     n = range(len(results))
     results = results.assign(
-        retrieval=[0.3 + 0.01 * i for i in n], week_from_dmso=0.4, nsc=[0.5 + 0.02 * (i % 3) for i in n],
+        retrieval=[0.3 + 0.01 * i for i in n], week_accuracy=0.4, nsc=[0.5 + 0.02 * (i % 3) for i in n],
         nscb=[0.4 + 0.02 * i for i in n], loss=3.0, top1=0.2, epoch=2, cells_seen=128, seconds=9.0,
         checkpoint_path="x", trial=[str(i) for i in n], error=["", *[""] * 6, "FloatingPointError: <script>"],
     )  # fmt: skip

@@ -12,7 +12,7 @@ from tuning.schedulers import inconsistent
 
 pytestmark = pytest.mark.slow
 LONG = ("--epochs", "4", "--seeds", "0", "1")  # eight trials
-SAME = ["temperature", "batch_size", "seed", "retrieval", "week_from_dmso", "nsc", "nscb", "loss", "top1", "epoch"]
+SAME = ["temperature", "batch_size", "seed", "retrieval", "week_accuracy", "nsc", "nscb", "loss", "top1", "epoch"]
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from cellclr_lib.learning import TrainConfig, ViewConfig
+from cellclr_lib.learning import TrainConfig
+from cellclr_lib.views import ViewConfig
 from tuning.space import common_budget, grid, read_space, sample, training_of
 
 BASE = TrainConfig(lr=1e-3)

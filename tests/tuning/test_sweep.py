@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from cellclr_lib import config as configuration
 from cellclr_lib.learning import TrainConfig
+from cellclr_lib.settings import load_yaml
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def test_one_row_per_trial(smoke):
     }  # fmt: skip
     assert len(table) == 4 and table["error"].isna().all()
     assert table["retrieval"].is_monotonic_decreasing and table["retrieval"].between(0, 1).all()
-    assert table[["nsc", "nscb", "loss", "top1", "week_from_dmso", "seconds"]].notna().all(axis=None)
+    assert table[["nsc", "nscb", "loss", "top1", "week_accuracy", "seconds"]].notna().all(axis=None)
     assert table["cells_seen"].nunique() == 1  # the same budget, whatever the batch size
     for checkpoint in table["checkpoint_path"]:  # they stay with the sweep
         assert Path(checkpoint).is_file() and folder in Path(checkpoint).parents
@@ -43,7 +43,7 @@ def test_it_says_what_it_costs_how_far_it_is_and_what_is_best(smoke):
     plan, result = run.stdout.index("4 trials: temperature {0.1, 0.5}"), run.stdout.index("4 of 4 trials done:")
     assert re.search(r"about \d+\.\d min: .* ms a cell", run.stdout) and plan < result
     assert run.stdout.count("epoch 2/2, retrieval") == 4
-    best = configuration.load_yaml(TrainConfig, folder / "best.yaml")
+    best = load_yaml(TrainConfig, folder / "best.yaml")
     first = pd.read_csv(folder / "results.csv").iloc[0]
     assert (best.temperature, best.batch_size) == (first["temperature"], first["batch_size"])
     assert best.lr == pytest.approx(1e-3 * (best.batch_size / 256) ** 0.5)

@@ -10,8 +10,8 @@ import pandas as pd
 import psutil
 import pytest
 
-from cellclr_lib import config as configuration
 from cellclr_lib.learning import TrainConfig, train
+from cellclr_lib.settings import save_yaml
 
 pytestmark = pytest.mark.slow
 TIMEOUT_S = 900  # ends what hangs, however slow the machine
@@ -24,11 +24,11 @@ CONFIG = TrainConfig(
 @pytest.fixture(scope="module")
 def alone(tiny_store, tmp_path_factory):
     config = dataclasses.replace(CONFIG, folder=str(tmp_path_factory.mktemp("alone")))
-    return train(config, tiny_store).history
+    return train(tiny_store, config).history
 
 
 def command(store, folder, *options):
-    config = configuration.save_yaml(CONFIG, folder.parent / "config.yaml")
+    config = save_yaml(CONFIG, folder.parent / "config.yaml")
     script = "tuning/train_distributed.py"
     return [sys.executable, script, str(store), "--folder", str(folder), "--config", str(config), *options]
 

@@ -1,0 +1,129 @@
+"""Every cell → its representation h.
+
+Explained in chapter 5, *training*.
+"""
+
+from copy import deepcopy
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.utils import fuse_conv_bn_eval
+from tqdm import tqdm
+
+from cellclr_lib.learning.checkpoint import load_checkpoint
+from cellclr_lib.learning.device import autocast, choose_bf16, choose_device, freed_memory_kept
+from cellclr_lib.learning.loader import pixel_source
+from cellclr_lib.learning.model import build_encoder
+
+VERSION = 1  # raise it when the same cells and checkpoint give other features
+
+
+def embed(store, checkpoint, *, batch_size=512, device="auto", precision="auto", progress=True):
+    """Representation of every cell of a store by a trained encoder.
+
+    Parameters
+    ----------
+    checkpoint : path
+        ``train(...).checkpoint``.
+    store : CellStore
+        N cells with as many channels as the encoder was trained on.
+    batch_size : int
+        Cells computed at a time; changes the speed only.
+    device : {"auto", "cpu", "cuda"}
+    precision : {"auto", "bf16", "fp32"}
+        "auto" takes bfloat16 where the device is good at it; features then carry about three digits.
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    ndarray, shape (N, D), float32
+        The average-pooled representation h, row i for row i of the store; no views, batch statistics frozen.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no checkpoint.
+    ValueError
+        If the file is no checkpoint of this library, or its channels are not the store's.
+    """
+    encoder, config = load_encoder(checkpoint)
+    if encoder.channels != store.images.shape[1]:
+        raise ValueError(
+            f"{checkpoint} was trained on {encoder.channels} channels, but {store.path} has "
+            f"{store.images.shape[1]}: {', '.join(store.channels)}"
+        )
+    with freed_memory_kept():
+        return embed_images(
+            store.images,
+            encoder,
+            config["input_px"],
+            batch_size=batch_size,
+            device=device,
+            precision=precision,
+            progress=progress,
+        )
+
+
+def embed_images(
+    images, encoder, input_px=None, *, batch_size=512, device="auto", precision="auto", progress=False
+):
+    """Representation of images by any encoder, which is left as it was.
+
+    Parameters
+    ----------
+    encoder : Encoder
+    images : ndarray or Tensor (N, C, H, W), or CellStore
+        Integers are divided by the largest value of their type, floats taken as they are.
+    input_px : int, optional
+        Images larger than this are averaged down to it, as in training.
+    batch_size, device, precision, progress
+        As for `embed`.
+
+    Returns
+    -------
+    ndarray, shape (N, D), float32
+    """
+    images = getattr(images, "images", images)
+    images = images.cpu().numpy() if isinstance(images, torch.Tensor) else np.asarray(images)
+    if images.ndim != 4:
+        raise ValueError(f"images must be (N, C, H, W), not {images.shape}")
+    device = choose_device(device)
+    source, bf16 = pixel_source(images, device, input_px), choose_bf16(precision, device)
+    out = np.empty((len(images), encoder.out_features), np.float32)
+    network = for_inference(encoder).to(device, memory_format=torch.channels_last)
+    bar = tqdm(total=len(images), desc="embedding", unit="cell", disable=not progress)
+    with torch.inference_mode(), autocast(device, bf16), bar:
+        batches = torch.arange(len(images)).split(batch_size)
+        for rows, batch in zip(batches, source(batches), strict=True):
+            h = network(batch.contiguous(memory_format=torch.channels_last))
+            out[rows[0] : rows[-1] + 1] = h.float().cpu().numpy()
+            bar.update(len(rows))
+    return out
+
+
+def for_inference(encoder):
+    """A copy of an encoder in evaluation mode, each batch normalisation folded into the convolution before it.
+
+    Frozen statistics make a normalisation one factor and one summand per channel, which the convolution can apply
+    itself. Features differ by rounding only.
+    """
+    encoder = deepcopy(encoder).eval()
+    for module in list(encoder.modules()):
+        children = list(module.named_children())  # in `build_encoder`'s networks, in the order of calls
+        for (first, conv), (second, norm) in zip(children, children[1:], strict=False):
+            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                setattr(module, first, fuse_conv_bn_eval(conv, norm))
+                setattr(module, second, nn.Identity())
+    return encoder
+
+
+def load_encoder(path):
+    """Trained encoder of the checkpoint at `path`, in evaluation mode, and its training configuration (dict)."""
+    contents = load_checkpoint(path)
+    config = contents["config"]
+    with torch.device("meta"):  # draws no weights
+        encoder = build_encoder(config["encoder"], contents["channels"], config["stem"])
+    encoder.load_state_dict(contents["encoder"], assign=True)
+    return encoder.eval(), config

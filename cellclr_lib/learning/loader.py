@@ -1,0 +1,102 @@
+"""Read crops of a store as the network sees them: float32, averaged down, on the right device."""
+
+import logging
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+from torch.nn.functional import interpolate
+
+from cellclr_lib.views.pixels import COMPILED, compilable, to_float
+
+
+def shrunk_px(crop_px, input_px):
+    """Side in px of what the network sees: `input_px`, or `crop_px` if that is None or no smaller."""
+    return crop_px if input_px is None else min(crop_px, input_px)
+
+
+def shrink(images, input_px):
+    """Float32 crops (N, C, H, W), integers scaled to [0, 1], averaged down to `input_px` px if larger."""
+    side, px = images.shape[-1], shrunk_px(images.shape[-1], input_px)
+    if side == px:
+        return to_float(images)
+    if images.device.type == "cpu" and side % px == 0:
+        return read_shrunk(compilable(images).numpy(), torch.arange(len(images)), px)
+    return interpolate(to_float(images), size=(px, px), mode="area")
+
+
+def read_shrunk(images, rows, input_px):
+    """`shrink` of the crops `rows` (n,), an int64 tensor, of an ndarray or memmap, read where they lie."""
+    side, px = images.shape[-1], shrunk_px(images.shape[-1], input_px)
+    if side == px or side % px or getattr(torch, images.dtype.name) not in COMPILED:
+        return shrink(torch.from_numpy(images[rows.numpy()]), px)
+    from cellclr_lib.learning.downsampling import average_squares
+
+    return average_squares(images, rows, side // px)
+
+
+log = logging.getLogger(__name__)
+
+RESIDENT_SHARE = 0.4  # a store that fits into this share of a GPU's free memory is kept there
+
+
+def pixel_source(images, device, input_px=None):
+    """Function that gives the crops of some rows as the network sees them, on `device`.
+
+    Parameters
+    ----------
+    images : ndarray or memmap (N, C, H, W)
+    device : torch.device
+        A GPU with room enough gets all crops at once. To another GPU they are streamed: each batch is read, where
+        it lies, while the one before is computed. On a CPU, that needs all cores, a batch is read when it is due.
+    input_px : int, optional
+        Larger crops are averaged down to this side.
+
+    Returns
+    -------
+    callable
+        Iterable of (n,) int64 tensors of rows on the CPU → iterator of (n, C, px, px) float32 tensors, integers
+        scaled to [0, 1].
+    """
+    if device.type != "cuda":
+        return lambda batches: (read_shrunk(images, rows, input_px) for rows in batches)
+    if images.nbytes < RESIDENT_SHARE * torch.cuda.mem_get_info(device)[0]:
+        resident = _resident(images, device)
+        log.info("%.1f GB of crops kept on the GPU", images.nbytes / 1e9)
+        return lambda batches: (shrink(resident(rows.to(device)), input_px) for rows in batches)
+
+    def read(rows):  # as stored, which is the least to send; only pinned memory is copied while the GPU computes
+        return torch.from_numpy(images[rows.numpy()]).pin_memory()
+
+    def stream(batches):
+        for pixels in ahead(read, batches):  # torch reuses a pinned block once its copy is done
+            yield shrink(pixels.to(device, non_blocking=True), input_px)
+
+    return stream
+
+
+def _resident(images, device):
+    # torch cannot index uint16; the same bits as int16 it can.
+    wide = images.dtype == np.uint16
+    bits = images.view(np.int16) if wide else images
+    parts = (torch.from_numpy(bits[i : i + 4096].copy()).to(device) for i in range(0, len(bits), 4096))
+    pixels = torch.cat(list(parts))
+    if wide:
+        return lambda rows: pixels[rows].view(torch.uint16)
+    return lambda rows: pixels[rows]
+
+
+def ahead(work, items):
+    """`map(work, items)`, in which a thread does the next piece of work while the one before is used.
+
+    An error of `work` is raised when its piece is due. Leaving early waits for the piece at hand.
+    """
+    with ThreadPoolExecutor(1) as thread:
+        due = None
+        for item in items:
+            coming = thread.submit(work, item)
+            if due:
+                yield due.result()
+            due = coming
+        if due:
+            yield due.result()

@@ -1,0 +1,54 @@
+"""SupCon: all cells of a group attract each other.
+
+Source: Khosla et al. 2020, *Supervised contrastive learning*. Explained in chapter 9.
+"""
+
+import torch
+
+from cellclr_lib.learning.losses.top1 import similarities, top1_share
+
+
+def sup_con_loss(z1, z2, groups, temperature):
+    """Supervised contrastive loss: every view of a group attracts every other, all further views are negatives.
+
+    With the logits ``l_ij = z_i · z_j / temperature`` of unit rows, the loss of view i is the mean over its
+    positives p of ``log Σ_j exp(l_ij) - l_ip``, j running over all views but i. Where no two cells share a group
+    this is NT-Xent. Where many do, NT-Xent would push apart cells that were treated alike.
+
+    Parameters
+    ----------
+    z1, z2 : Tensor, shape (N, P), floating point
+        Projections of the first and second view, row by row of the same group. Any length: they are normalised.
+    groups : Tensor, shape (N,), integer
+        What is alike: the row of a cell, its well or its treatment.
+    temperature : float
+        Divides the similarities; positive.
+
+    Returns
+    -------
+    loss : Tensor, scalar
+        Float32 (float64 for float64 input), also under autocast; averaged over the 2N views.
+    top1 : Tensor, scalar
+        Share of the views whose most similar other view is of their group, in [0, 1]. Carries no gradient.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit.
+
+    Notes
+    -----
+    Khosla et al. 2020, *Supervised contrastive learning*, the form with the sum outside the logarithm. Holds the
+    (2N, 2N) matrix of similarities. Explained in chapter 9, *the real screen*.
+    """
+    if z1.ndim != 2 or z1.shape != z2.shape or groups.shape != z1.shape[:1]:
+        raise ValueError(
+            f"z1 and z2 must both be (N, P) and groups (N,), not {tuple(z1.shape)}, {tuple(z2.shape)} and "
+            f"{tuple(groups.shape)}"
+        )
+    with torch.autocast(z1.device.type, enabled=False):
+        logits, positive = similarities(z1, z2, groups)
+        logits = logits / temperature
+        log_share = logits - logits.logsumexp(1, keepdim=True)
+        per_view = log_share.masked_fill(~positive, 0).sum(1) / positive.sum(1)
+    return -per_view.mean(), top1_share(logits, positive)

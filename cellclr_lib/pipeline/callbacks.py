@@ -1,0 +1,55 @@
+"""Watch a training without labels: replicate retrieval by epoch.
+
+The callback joins two packages that know nothing of each other: features come from `learning`, scores from
+`profiles`. Explained in chapter 5, *training*.
+"""
+
+import numpy as np
+
+from cellclr_lib.profiles import ZScore, aggregate_wells, replicate_retrieval, week_accuracy
+
+VERSION = 1  # raise it when the same features give other scores
+
+
+class ReplicateRetrieval:
+    """`on_epoch` callback that adds MoA-free scores to the history of a training.
+
+    Columns added, as shares in [0, 1]: ``retrieval``, whether a treated well's nearest well on the other plates of
+    its week is the same treatment (higher is better), and ``week_accuracy``, whether a DMSO well's nearest DMSO
+    well lies in its own week (lower is better: batch effects).
+
+    Parameters
+    ----------
+    store : CellStore
+        With ``plate well batch compound concentration_um`` in its table.
+    cells_per_well : int, optional
+        At most so many cells of each well are embedded, the same ones every time; all of them if not given.
+    every : int
+        Score every so many epochs, and the last one.
+    seed : int
+        Of the choice of cells.
+
+    Notes
+    -----
+    Both scores use the plate map and no mechanism of action, so they may choose epochs and settings; NSC and NSCB,
+    which are reported, may not.
+    """
+
+    def __init__(self, store, cells_per_well=16, every=1, seed=0):
+        self.store, self.every = store, every
+        order = np.random.default_rng(seed).permutation(len(store))
+        rank = store.table.iloc[order].groupby(["plate", "well"]).cumcount()
+        chosen = order if cells_per_well is None else order[rank.to_numpy() < cells_per_well]
+        self.rows = np.sort(chosen)
+        self.meta = store.table.iloc[self.rows].reset_index(drop=True)
+
+    def __call__(self, state):
+        """Score the encoder of this epoch; returns the columns to add."""
+        if state.epoch % self.every and state.epoch != state.epochs:
+            return {}
+        meta, feats = aggregate_wells(self.meta, state.embed(self.store.images[self.rows]))
+        feats = ZScore(rows="all").fit(meta, feats).transform(meta, feats)
+        return {
+            "retrieval": replicate_retrieval(meta, feats).accuracy,
+            "week_accuracy": week_accuracy(meta, feats).accuracy,
+        }

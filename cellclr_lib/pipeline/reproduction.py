@@ -1,0 +1,119 @@
+"""From nothing to the paper's table by one command: download or simulate, crop, train, embed, report.
+
+Each stage leaves its result in one folder and is passed over once that is there, so a way that was interrupted
+goes on with the same command. Explained in chapter 9, *the real screen*.
+"""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from cellclr_lib import atomic
+from cellclr_lib.data import CellStore, CropConfig, Screen, SimulationConfig, archives, crop_screen, simulate
+from cellclr_lib.learning import TrainConfig, embed, train
+from cellclr_lib.pipeline.callbacks import ReplicateRetrieval
+from cellclr_lib.profiles import tabulate_scores
+from cellclr_lib.settings import load_yaml, save_yaml
+
+ROLES = ("control", "positive_control", "treatment", "unannotated")
+COLUMNS = ["protocol", "post", "nsc", "nsc_low", "nsc_high", "nscb", "nscb_low", "nscb_high", "drop"]
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """Everything that decides a way from a screen to its scores. Explained in chapter 9, *the real screen*."""
+
+    source: Literal["download", "simulate", "folder"] = "download"  # how the screen gets to its folder
+    plates: Literal["annotated", "all"] = "annotated"  # which plates to download
+    mirror: str | None = None  # address of a folder with the same files, in place of the publisher's
+    roles: tuple[str, ...] = ("control", "positive_control", "treatment")  # of the wells that are cropped
+    simulation: SimulationConfig = field(default_factory=SimulationConfig)  # if the source is "simulate"
+    cropping: CropConfig = field(default_factory=CropConfig)
+    training: TrainConfig = field(default_factory=TrainConfig)
+    protocols: tuple[str, ...] = ("strict", "published")  # of NSCB
+
+    def __post_init__(self):
+        if unknown := [role for role in self.roles if role not in ROLES]:
+            raise ValueError(f"roles holds {unknown[0]!r}; expected some of {', '.join(ROLES)}")
+
+
+def reproduce(screen, config, out, *, say=print):
+    """Go the whole way, or what is left of it.
+
+    Parameters
+    ----------
+    screen : path-like
+        Folder of the screen, in BBBC021's layout; downloads and simulations go there.
+    config : Reproduction
+    out : path-like
+        Folder of everything that is made: ``config.yaml store/ run/ features.npy scores.csv``.
+    say : callable
+        Called with a line of text before each stage.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `tabulate_scores` under every protocol, one row per protocol and post-processing; also in ``scores.csv``.
+
+    Raises
+    ------
+    ValueError
+        If `out` was begun with another configuration, or as the stages do.
+    """
+    screen, out = Path(screen), Path(out)
+    _claim(config, out)
+    say(f"screen: {screen}")
+    images = _screen(config, screen)
+    say(f"crops: {out / 'store'}, from {len(images.fields):,} fields on {images.fields['plate'].nunique()} plates")
+    store = _store(config, images, out / "store")
+    epoch = min(config.training.cells_per_epoch or len(store), len(store))
+    say(f"training: {out / 'run'}, {config.training.epochs} epochs of {epoch:,} cells")
+    training = replace(config.training, folder=str(out / "run"))
+    trained = train(store, training, on_epoch=ReplicateRetrieval(store))
+    say(f"features: {out / 'features.npy'}")
+    feats = _features(trained.checkpoint, store, training.device, out / "features.npy")
+    say(f"scores: {out / 'scores.csv'}")
+    tables = [
+        tabulate_scores(store.table, feats, protocol).assign(protocol=protocol) for protocol in config.protocols
+    ]
+    table = pd.concat(tables, ignore_index=True)
+    table = table[[*COLUMNS, *(name for name in table if name not in COLUMNS)]]
+    atomic.write_text(out / "scores.csv", table.to_csv(index=False))
+    return table
+
+
+def _claim(config, out):
+    file = out / "config.yaml"
+    if file.exists() and load_yaml(Reproduction, file) != config:
+        raise ValueError(f"{out} was begun with other settings ({file}); take another --out, or the same settings")
+    save_yaml(config, file)
+
+
+def _screen(config, root):
+    if config.source == "simulate":
+        simulate(config.simulation, root)
+    elif config.source == "download":
+        base = config.mirror or archives.BBBC021
+        tables = archives.download_tables(root, base)
+        everything = list(tables.fields["plate"].unique())
+        plates = everything if config.plates == "all" else archives.annotated_plates(tables)
+        archives.download_plates(root, plates, base)
+    screen = Screen(root)
+    there = [plate for plate in screen.fields["plate"].unique() if (root / plate).is_dir()]
+    return screen.subset(screen.fields["role"].isin(config.roles) & screen.fields["plate"].isin(there))
+
+
+def _store(config, screen, folder):
+    if not (folder / "store.json").exists():
+        crop_screen(screen, config.cropping, folder)
+    return CellStore.open(folder)
+
+
+def _features(checkpoint, store, device, file):
+    if not file.exists():
+        with atomic.new_file(file) as part:
+            np.save(part, embed(store, checkpoint, device=device))
+    return np.load(file)

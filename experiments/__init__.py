@@ -1,0 +1,1 @@
+"""Long runs whose tables the book prints: `python -m experiments.NAME` writes `experiments/results/NAME.csv`."""

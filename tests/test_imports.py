@@ -1,0 +1,32 @@
+"""Imports follow the direction that the architecture states, and importing the library stays light."""
+
+import subprocess
+import sys
+
+import pytest
+from importlinter.cli import lint_imports
+
+
+def test_imports_go_one_way_without_circles(repository, monkeypatch, capsys):
+    monkeypatch.chdir(repository)
+    assert lint_imports(config_filename="pyproject.toml", no_cache=True) == 0, capsys.readouterr().out
+
+
+def test_the_library_tells_what_it_holds_without_loading_torch():
+    code = (
+        "import sys, cellclr_lib; print(cellclr_lib.__version__, *cellclr_lib.__all__);"
+        "import cellclr_lib.views, cellclr_lib.learning, cellclr_lib.baselines; assert 'torch' not in sys.modules"
+    )
+    version, *names = subprocess.check_output([sys.executable, "-c", code], text=True).split()
+    assert version[0].isdigit()
+    assert {"data", "views", "learning", "baselines", "profiles", "pipeline", "plots"} <= set(names)
+
+
+@pytest.mark.parametrize("package", ["data", "views", "learning", "baselines", "profiles", "plots"])
+def test_no_package_exports_the_name_of_one_of_its_modules(package):
+    code = (
+        f"import pkgutil, cellclr_lib.{package} as p;"
+        "modules = {m.name for m in pkgutil.iter_modules(p.__path__)};"
+        "print(*sorted(modules & set(getattr(p, '__all__', ()))))"
+    )
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).split() == []
