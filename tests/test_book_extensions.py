@@ -88,3 +88,33 @@ def test_labels_are_read_from_the_headings(tmp_path):
     (tmp_path / "b.md").write_text("---\nx: y\n---\n\n(chapter-b)=\n# Chapter 12: B\n")
     (tmp_path / "words.md").write_text("(words)=\n# Words\n")
     assert chapter_labels(tmp_path) == {12: "chapter-b"}
+
+
+CHAPTER = """text
+
+```{code-cell} ipython3
+:tags: [parameters]
+epochs = 10          # passes over the cells
+post = "z_score"     # shown first
+```
+
+```{code-cell} ipython3
+epochs = epochs + 1
+```
+"""
+
+
+def test_parameters_of_a_page_are_set():
+    from chapter_parameters import set_parameters
+
+    changed = set_parameters(CHAPTER, {"epochs": 2, "post": "tvn"}, "training")
+    assert "epochs = 2  # passes over the cells\npost = 'tvn'  # shown first\n```" in changed
+    assert "epochs = epochs + 1" in changed and changed.startswith("text\n")
+    assert set_parameters("no code", {}, "references") == "no code"
+
+
+def test_a_misspelt_parameter_is_named():
+    from chapter_parameters import set_parameters
+
+    with pytest.raises(ValueError, match="chapter 'training' has no parameter 'epoch'"):
+        set_parameters(CHAPTER, {"epoch": 2}, "training")

@@ -39,7 +39,7 @@ def measure(results, encoders=ENCODERS, crop_px=96, runs=RUNS):
                 for i in range(0, cells, BATCH_SIZE)
             ]
             variants = {
-                "cellclr": lambda: embed(store, checkpoint, BATCH_SIZE, progress=False),  # noqa: B023
+                "cellclr": lambda: embed(store, checkpoint, batch_size=BATCH_SIZE, progress=False),  # noqa: B023
                 "encoder alone": lambda: forward(encoder, batches, bf16),  # noqa: B023
                 "folded, alone": lambda: forward(folded, batches, bf16),  # noqa: B023
             }

@@ -238,7 +238,10 @@ def test_a_simulated_plate_is_measured_again(benchmark):
     again = benchmark.measure(plate, parts=())
     assert (again["error"] < 0.05).all() and (again["error_mean"] > again["error"]).any()
     kept = kept[kept["fields"] == kept["fields"].max()]
-    np.testing.assert_allclose(again["error"], kept["error"], atol=1e-3)
+    # The record is of a processor with AVX512. Without it, numpy's exp and sin differ in the last digit, and where
+    # a cell is placed hangs on them: some fields of the plate are others.
+    same_fields = np._core._multiarray_umath.__cpu_features__.get("AVX512_SKX", False)
+    np.testing.assert_allclose(again["error"], kept["error"], atol=1e-3 if same_fields else 5e-3)
 
 
 @pytest.mark.real

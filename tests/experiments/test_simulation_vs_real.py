@@ -145,7 +145,7 @@ def test_a_folder_without_crops_is_refused(benchmark, tmp_path, capsys):
 @pytest.mark.slow
 def test_a_new_draw_stays_within_the_bounds(benchmark, real_bbbc021):
     """A third of the plates and a seed that was not committed; the bounds of the whole sample, a little wider."""
-    images, table = benchmark.real_crops(real_bbbc021)
+    images, table = benchmark.read_real_crops(real_bbbc021)
     plates = sorted(set(table["plate"]))[::3]
     rows = table["plate"].isin(plates).to_numpy()
     images, table = images[rows], table[rows].reset_index(drop=True)

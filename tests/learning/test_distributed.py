@@ -70,7 +70,7 @@ def one_rank(index, folder, store, config):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("change", [{}, {"pairs": "treatment", "objective": "sup_con"}])
+@pytest.mark.parametrize("change", [{}, {"positives": "treatment", "objective": "sup_con"}])
 def test_two_ranks_equal_one_process(store, tmp_path, monkeypatch, change):
     config = dataclasses.replace(CONFIG, **change)
     shared = dataclasses.replace(config, folder=str(tmp_path / "shared"))
