@@ -3,6 +3,8 @@
 import ast
 import functools
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import jupytext
@@ -96,6 +98,15 @@ def test_visible_code_fits_the_page(chapter):
     seen = [c for c in cells(chapter) if not {"remove-cell", "remove-input", "hide-input"} & set(tags(c))]
     long = [line for cell in seen for line in cell.source.splitlines() if len(line) > WIDTH]
     assert not long, "\n".join(long)
+
+
+def test_every_name_is_defined(chapter, tmp_path):
+    """Where a name is missing, the book fails only after minutes of execution."""
+    source = tmp_path / f"{chapter.stem}.py"
+    source.write_text("\n\n".join(cell.source for cell in cells(chapter)))
+    command = [sys.executable, "-m", "ruff", "check", "--isolated", "--select", "F821", str(source)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
 
 
 def test_figures_have_caption_and_are_mentioned(chapter):
