@@ -168,6 +168,7 @@ def test_leaders_name_every_entry_that_ties():
 def test_a_note_says_why_there_is_nothing_to_draw():
     figure = plots.note("no wrong neighbour: every treatment is right")
     assert [a.text for a in figure.layout.annotations] == ["no wrong neighbour: every treatment is right"]
+    assert [shape.type for shape in figure.layout.shapes] == ["rect"]  # a figure without any mark counts as blank
 
 
 def test_score_table_states_denominators_and_means_over_seeds(scores):

@@ -96,6 +96,8 @@ def note(words):
     figure = go.Figure(go.Scatter(x=[], y=[], showlegend=False, hoverinfo="skip"))  # axes need a trace
     where = {"x": 0.5, "y": 0.5, "xref": "paper", "yref": "paper"}
     figure.add_annotation(text=words, showarrow=False, font={"size": 15}, **where)
+    corners = {"x0": 0, "x1": 1, "y0": 0, "y1": 1, "xref": "paper", "yref": "paper"}
+    figure.add_shape(type="rect", line={"color": NEUTRAL, "width": 1}, **corners)  # so that it is seen as a figure
     bare(figure, height=120)
     figure.update_xaxes(visible=False)
     return figure.update_yaxes(visible=False)
