@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 CHANNELS = {"dna": "DAPI", "tubulin": "Tubulin", "actin": "Actin"}  # ours -> the table's, in our order
 CONTROL = "DMSO"
 POSITIVE_CONTROL = ("taxol", 0.3)  # compound and concentration in µM
+WELL_COLUMNS = "plate well batch replicate compound concentration_um moa role".split()  # of a profile
 
 _WELL_COLUMNS = {
     "plate": "Image_Metadata_Plate_DAPI",
@@ -189,9 +190,6 @@ def _in_dose_series(table, compound, dose):
             nearest = (column[same] - column[following]).abs().idxmin()
             steps.add((plate, row.loc[nearest, "well"]))
     return np.array([key in steps for key in zip(table["plate"], table["well"], strict=True)], dtype=bool)
-
-
-WELL_COLUMNS = "plate well batch replicate compound concentration_um moa role".split()
 
 
 def is_control(meta):

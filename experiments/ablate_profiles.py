@@ -23,7 +23,7 @@ from experiments.ablate_views import TRAINING
 from experiments.real_crops import CHOSEN, RealCrops
 from experiments.real_crops import SEEDS as REPORTED
 
-RESULTS = Path(__file__).resolve().parent.parent / "book" / "results" / "profiles.csv"
+RESULTS = Path(__file__).with_name("results") / "profiles.csv"
 SEEDS, DRAWS = {"simulated": (0, 1, 2), "real": REPORTED[:3]}, 5
 CELLS = (1, 2, 3, 5, 10, 20, 50)  # at most so many of each well
 CONTROL_WELLS = (1, 2, 3, 4, 5, 6)  # at most so many DMSO wells of each plate

@@ -24,7 +24,6 @@ from cellclr_lib.profiles.postprocessing import POSTS, postprocess
 from cellclr_lib.settings import to_dict
 from cellclr_lib.views import ViewConfig
 
-REPOSITORY = Path(__file__).resolve().parent.parent
 RESULTS = Path(__file__).with_name("results") / "views.csv"
 # Every run sees as many cells, about a seventh of what the default training sees: two minutes on one core.
 TRAINING = TrainConfig(epochs=4, cells_per_epoch=8192)

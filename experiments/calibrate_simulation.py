@@ -7,7 +7,7 @@ NSCB. The real score of each method must lie within the central 90 % of the draw
 `SimulationConfig` were tuned until it did and then frozen, before any training on simulated crops. How cells look
 was tuned later (`simulation_vs_real.py`), before any training on such cells; the settings held.
 
-    python -m experiments.calibrate_simulation            # all draws, the record in benchmarks/results/
+    python -m experiments.calibrate_simulation            # all draws, the record in experiments/results/
     python -m experiments.calibrate_simulation --draws 4 --out /some/folder
 
 Taxol 0.3 uM counts in its dose-series wells only; its control wells are left out of both.

@@ -27,7 +27,6 @@ from cellclr_lib.profiles import (
     week_accuracy,
 )
 
-REPOSITORY = Path(__file__).resolve().parent.parent
 RESULTS = Path(__file__).with_name("results") / "ljosa_postprocessing.csv"
 FILES = ("ljosa_jbiomolscreen_2013_per_well_mean.csv.gz", "BBBC021_v1_image.csv", "BBBC021_v1_moa.csv")
 POSTS = {"whitening": Whitener, "tvn": TVN, "tvn_centred": TVNCentred}
@@ -41,7 +40,7 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m experiments.ljosa_postprocessing", description=__doc__)
     parser.add_argument("--out", type=Path, default=RESULTS, help="CSV to write")
     options = parser.parse_args(arguments)
-    table = measure(*standardised())
+    table = measure(*z_scored())
     options.out.parent.mkdir(parents=True, exist_ok=True)
     table.to_csv(options.out, index=False, float_format="%.6g")
     provenance.write(
@@ -53,7 +52,7 @@ def main(arguments=None):
     print(f"wrote {options.out}")
 
 
-def standardised():
+def z_scored():
     """The real wells, every feature z-scored over all of them: ``(meta, feats)``."""
     meta, feats = load_profiles(*(cache.published(name) for name in FILES))
     return meta, ZScore(rows="all").fit_transform(meta, feats)

@@ -47,7 +47,7 @@ from cellclr_lib.settings import to_dict
 from experiments import ablate_views
 from experiments.real_sample import HIGH_PERCENTILE, LOW_PERCENTILE, read_real_crops, scaled
 
-RESULTS = Path(__file__).resolve().parent / "results" / "real_crops.csv"
+RESULTS = Path(__file__).with_name("results") / "real_crops.csv"
 STUDY, STUDY_POSITIVES = (RESULTS.with_name(f"real_crops_{name}.csv") for name in ("study", "positives"))
 # Whitening on DMSO and taxol wells. Of λ from 0.1 to 1,000, 10 did best by `compound_precision` on the trainings
 # of the first seed of the study of settings.

@@ -15,7 +15,6 @@ from cellclr_lib.learning import TrainConfig
 from cellclr_lib.pipeline import cache, provenance
 from cellclr_lib.settings import to_dict
 
-REPOSITORY = Path(__file__).resolve().parent.parent
 RESULTS = Path(__file__).with_name("results")
 
 

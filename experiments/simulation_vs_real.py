@@ -32,7 +32,6 @@ from cellclr_lib.settings import to_dict
 from experiments.calibrate_simulation import simulated_crops
 from experiments.real_sample import CROP_PX, read_real_crops, scaled
 
-REPOSITORY = Path(__file__).resolve().parent.parent
 RESULTS = Path(__file__).with_name("results")
 CHANNELS = ("dna", "tubulin", "actin")
 SEEDS = {"simulated": 3010, "again": 3011}  # of the two draws; the simulator was tuned on others
@@ -63,7 +62,9 @@ def main(arguments=None):
     """Write four tables and their provenance."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder with crops.npz and crops.csv")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="folder for the tables; default: book/results")
+    parser.add_argument(
+        "--out", type=Path, default=RESULTS, help="folder for the tables; default: experiments/results"
+    )
     parser.add_argument(
         "--checkpoint", type=Path, help="encoder to score; default: the book's, trained if need be"
     )

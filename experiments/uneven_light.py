@@ -17,7 +17,7 @@ from cellclr_lib.data import Illumination, SimulationConfig, fit_illumination
 from cellclr_lib.data.simulation import optics, plate_map, simulate_field
 from cellclr_lib.pipeline import provenance
 
-RESULTS = Path(__file__).resolve().parent / "results" / "uneven_light.csv"
+RESULTS = Path(__file__).with_name("results") / "uneven_light.csv"
 PLATES = ("Week1_22123", "Week4_27861", "Week7_34381", "Week9_39221")
 PARTS = (30, 60)  # fields
 DRAWS = 4  # of each part

@@ -45,6 +45,9 @@ _SHAPE = (
 )
 
 
+_BATCH = 64  # crops measured at a time
+
+
 def feature_names(channels=("dna", "tubulin", "actin")):
     """Names of the columns of `crop_features`, ``Nuclei_`` or ``Cells_`` first as in CellProfiler."""
     names = [f"Nuclei_Shape_{name}" for name in _SHAPE]
@@ -315,9 +318,6 @@ def _zernike_basis(shape):
         waves.append(np.where(radius <= 1, polynomial, 0) * np.exp(1j * m * angle))
     waves = np.stack(waves).reshape(len(ZERNIKE), -1).T
     return np.concatenate([waves.real, waves.imag], axis=1).astype(np.float32)
-
-
-_BATCH = 64  # crops measured at a time
 
 
 def handcrafted_features(images, channels=None, workers=None, progress=False):

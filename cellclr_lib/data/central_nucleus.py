@@ -3,6 +3,9 @@
 import numpy as np
 from scipy import ndimage
 
+_IN_PLANE = np.zeros((3, 3, 3), dtype=bool)
+_IN_PLANE[1] = ndimage.generate_binary_structure(2, 1)
+
 
 def find_nucleus(dna):
     """Masks of the nucleus nearest to the middle and of all other objects.
@@ -28,10 +31,6 @@ def find_nucleus(dna):
         outside[edge] = True
     nucleus = nucleus | ~(outside[holes] | nucleus)
     return nucleus, np.where(nucleus, 0, objects)
-
-
-_IN_PLANE = np.zeros((3, 3, 3), dtype=bool)
-_IN_PLANE[1] = ndimage.generate_binary_structure(2, 1)
 
 
 def _otsu(images, bins=64):

@@ -9,6 +9,9 @@ from torch.nn.functional import interpolate
 
 from cellclr_lib.views.pixels import COMPILED, compilable, to_float
 
+log = logging.getLogger(__name__)
+RESIDENT_SHARE = 0.4  # a store that fits into this share of a GPU's free memory is kept there
+
 
 def shrunk_px(crop_px, input_px):
     """Side in px of what the network sees: `input_px`, or `crop_px` if that is None or no smaller."""
@@ -33,11 +36,6 @@ def read_shrunk(images, rows, input_px):
     from cellclr_lib.learning.downsampling import average_squares
 
     return average_squares(images, rows, side // px)
-
-
-log = logging.getLogger(__name__)
-
-RESIDENT_SHARE = 0.4  # a store that fits into this share of a GPU's free memory is kept there
 
 
 def pixel_source(images, device, input_px=None):

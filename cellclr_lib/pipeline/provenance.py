@@ -10,8 +10,13 @@ from pathlib import Path
 
 from cellclr_lib.settings import to_dict
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-SHOWN = (":!*/results/*", ":!README.md", ":!benchmarks/*.md")  # what a measurement itself may change
+REPOSITORY = Path(__file__).resolve().parents[2]
+SHOWN = (
+    ":!*/results/*",
+    ":!README.md",
+    ":!benchmarks/*.md",
+    ":!experiments/*.md",
+)  # what a measurement itself may change
 PACKAGES = ("cellclr", "numpy", "pandas", "scikit-image", "scikit-learn", "torch", "torchvision")
 
 

@@ -28,6 +28,10 @@ PLATE_FORMATS = ((8, 12), (16, 24))  # rows and columns of plates with 96 and 38
 PALE = "rgba(128,128,128,0.10)"
 
 
+PLATE_ROWS = tuple("ABCDEFGH")
+PLATE_COLUMNS = tuple(range(1, 13))
+
+
 def moa_code(moa):
     """Three or four letters for a mechanism: "Eg5", "Stab"; "−" for DMSO and "?" where there is none."""
     return MOA_CODES.get(moa, moa[:4] or "?")
@@ -178,10 +182,6 @@ def _legend(figure, wells):
             marker={"color": colour, "symbol": "square", "size": 12, "line": {"color": NEUTRAL, "width": 0.5}},
         )
     return [kinds[kind] for kind in sorted(kinds)]
-
-
-PLATE_ROWS = tuple("ABCDEFGH")
-PLATE_COLUMNS = tuple(range(1, 13))
 
 
 def _plate(values):

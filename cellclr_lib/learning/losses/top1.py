@@ -13,7 +13,15 @@ def similarities(z1, z2, groups):
     return (z @ z.T).masked_fill(itself, -torch.inf), (group[:, None] == group) & ~itself
 
 
-def top1_share(similarities, positive):
-    best = similarities.detach()
+def top1_share(cosines, positive):
+    """Share of views whose most similar view is a positive, a scalar tensor without gradient; a tie is a miss.
+
+    Parameters
+    ----------
+    cosines : Tensor, shape (2N, 2N)
+    positive : Tensor, shape (2N, 2N), bool
+        As `similarities` gives both.
+    """
+    best = cosines.detach()
     hit = best.masked_fill(~positive, -torch.inf).amax(1) > best.masked_fill(positive, -torch.inf).amax(1)
     return hit.float().mean()
