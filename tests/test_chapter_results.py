@@ -183,12 +183,11 @@ def test_the_quiz_may_be_solved_or_not(run_chapter, tiny_store, tmp_path, result
     trained = train(tiny_store, short)
 
     def answer(namespace):
-        """Vectors of views: partners alike, opposite, or everything alike."""
+        """Vectors of views: partners alike, opposite, or everything alike, partners no more than others."""
         dice = torch.Generator().manual_seed(0)
-        first = torch.randn(namespace["n"], 64, generator=dice)
-        if result == "equal":
-            first = torch.ones_like(first) + 1e-3 * first
-        pair = first, first.clone() if result != "wrong" else -first
+        first, second = torch.randn(2, namespace["n"], 64, generator=dice)
+        pairs = {"right": (first, first), "wrong": (first, -first), "equal": (1 + 1e-3 * first, 1 + 1e-3 * second)}
+        pair = tuple(view.clone() for view in pairs[result])
         namespace["z"] = {stage: [pair] * namespace["batches"] for stage in namespace["networks"]}
 
     chapter = run_chapter("contrastive_loss", result, {"z[stage].append": answer}, trained=trained)
@@ -199,7 +198,7 @@ def test_the_quiz_may_be_solved_or_not(run_chapter, tiny_store, tmp_path, result
 @pytest.mark.slow
 @pytest.mark.parametrize("result", RESULTS)
 def test_a_screen_of_ones_own_may_have_any_scores(run_chapter, monkeypatch, result):
-    from cellclr_lib import data, learning
+    from cellclr_lib import baselines, data, learning
     from cellclr_lib.baselines.handcrafted import feature_names
 
     stores, crop_screen = [], data.crop_screen
@@ -213,8 +212,9 @@ def test_a_screen_of_ones_own_may_have_any_scores(run_chapter, monkeypatch, resu
         return features_of(result, stores[-1].table, width)
 
     monkeypatch.setattr(data, "crop_screen", crop)
-    for name in ("handcrafted_features", "untrained_features", "embed"):
-        monkeypatch.setattr(learning, name, features)
+    monkeypatch.setattr(learning, "embed", features)
+    for name in ("handcrafted_features", "untrained_features"):
+        monkeypatch.setattr(baselines, name, features)
     chapter = run_chapter("own_screen", result, own_screen=True)
     check_words(chapter.said)
     assert chapter.said["gap_of"] == "none, for all tie"
