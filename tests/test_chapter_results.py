@@ -186,7 +186,7 @@ def test_the_quiz_may_be_solved_or_not(run_chapter, tiny_store, tmp_path, result
         """Vectors of views: partners alike, opposite, or everything alike, partners no more than others."""
         dice = torch.Generator().manual_seed(0)
         first, second = torch.randn(2, namespace["n"], 64, generator=dice)
-        pairs = {"right": (first, first), "wrong": (first, -first), "equal": (1 + 1e-3 * first, 1 + 1e-3 * second)}
+        pairs = {"right": (first, first), "wrong": (first, -first), "equal": (1 + 0.1 * first, 1 + 0.1 * second)}
         pair = tuple(view.clone() for view in pairs[result])
         namespace["z"] = {stage: [pair] * namespace["batches"] for stage in namespace["networks"]}
 
