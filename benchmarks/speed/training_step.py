@@ -201,6 +201,6 @@ def parts(config, store, bf16):
         "network": lambda: forward_backward(network, views, bf16),
         "fetch": per_call(lambda: torch.from_numpy(store.images[rows])),
         "views": per_call(lambda: two_views(images, config.views, generator)),
-        "loss": per_call(lambda: nt_xent_loss(*z, config.temperature)[0].backward()),
+        "loss": per_call(lambda: nt_xent_loss(*z, config.temperature).backward()),
         "optimiser": per_call(optimizer.step),
     }

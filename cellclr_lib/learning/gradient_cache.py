@@ -7,6 +7,7 @@ Source: Gao et al. 2021, *Scaling deep contrastive learning batch size under mem
 Explained in chapter 8, *tuning*.
 """
 
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -16,8 +17,16 @@ from cellclr_lib.learning import distributed
 from cellclr_lib.learning.device import autocast
 
 
-def backward(network, view1, view2, objective, chunk_cells=None, bf16=False):
-    """The loss of a batch, its gradient added to the parameters of `network`.
+def backward(
+    network: nn.Module,
+    view1: torch.Tensor,
+    view2: torch.Tensor,
+    loss_of: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    *,
+    chunk_cells: int | None = None,
+    bf16: bool = False,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Compute the loss of a batch and add its gradient to the parameters of `network`.
 
     Parameters
     ----------
@@ -25,8 +34,8 @@ def backward(network, view1, view2, objective, chunk_cells=None, bf16=False):
         Views (N, C, H, W) → projections (N, P).
     view1, view2 : Tensor, shape (N, C, H, W)
         This rank's share of the batch; the negatives come from all ranks.
-    objective : callable
-        Projections (N, P) and (N, P) of the whole batch → loss and top-1, as `nt_xent_loss` gives.
+    loss_of : callable
+        Projections (N, P) and (N, P) of the whole batch → loss, such as `nt_xent_loss`.
     chunk_cells : int, optional
         Cells whose views go through the network together; all N if not given. Loss and gradients are the same
         either way, but for batch normalisation, whose mean and variance are those of a chunk.
@@ -35,37 +44,39 @@ def backward(network, view1, view2, objective, chunk_cells=None, bf16=False):
 
     Returns
     -------
-    loss, top1 : Tensor, scalar
-        As the objective gives them, without gradient.
+    loss : Tensor, scalar
+        Without gradient.
+    z1, z2 : Tensor, shape (N, P)
+        The projections of the whole batch, without gradient.
     """
 
-    def project(*views):
-        views = torch.cat(views).contiguous(memory_format=torch.channels_last)
-        with autocast(views.device, bf16):
-            return network(views)
+    def project(*views: torch.Tensor) -> torch.Tensor:
+        images = torch.cat(views).contiguous(memory_format=torch.channels_last)
+        with autocast(images.device, bf16):
+            projections: torch.Tensor = network(images)
+        return projections
 
     if chunk_cells is None or chunk_cells >= len(view1):
-        loss, top1 = _loss(project(view1, view2).chunk(2), objective)
-        loss.backward()
-        return loss.detach(), top1
-    parts = list(zip(view1.split(chunk_cells), view2.split(chunk_cells), strict=True))
-    with torch.no_grad(), _running_statistics_kept(network):
-        halves = zip(*(project(*part).chunk(2) for part in parts), strict=True)
-    z1, z2 = (torch.cat(half).requires_grad_() for half in halves)
-    loss, top1 = _loss((z1, z2), objective)
+        halves = project(view1, view2).chunk(2)
+        parts = []
+    else:
+        parts = list(zip(view1.split(chunk_cells), view2.split(chunk_cells), strict=True))
+        with torch.no_grad(), _running_statistics_kept(network):
+            projected = [project(*part).chunk(2) for part in parts]
+        halves = tuple(torch.cat(half).requires_grad_() for half in zip(*projected, strict=True))
+    z1, z2 = map(distributed.gather, halves)
+    loss = loss_of(z1, z2)
     loss.backward()
-    for part, *gradients in zip(parts, z1.grad.split(chunk_cells), z2.grad.split(chunk_cells), strict=True):
-        project(*part).backward(torch.cat(gradients))
-    return loss.detach(), top1
-
-
-def _loss(z, objective):
-    return objective(*map(distributed.gather, z))
+    if parts:
+        gradients = zip(*(half.grad.split(chunk_cells) for half in halves), strict=True)
+        for part, gradient in zip(parts, gradients, strict=True):
+            project(*part).backward(torch.cat(gradient))
+    return loss.detach(), z1.detach(), z2.detach()
 
 
 @contextmanager
-def _running_statistics_kept(network):
-    """The first pass must not count in the running statistics: the second shows the same cells."""
+def _running_statistics_kept(network: nn.Module) -> Iterator[None]:
+    """Leave running means and variances alone: the second pass counts the same cells."""
     norms = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     before = [norm.momentum for norm in norms]
     for norm in norms:

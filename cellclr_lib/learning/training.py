@@ -29,6 +29,7 @@ from cellclr_lib.learning.embedding import embed_images
 from cellclr_lib.learning.loader import pixel_source, read_shrunk, shrunk_px
 from cellclr_lib.learning.losses.nt_xent import nt_xent_loss
 from cellclr_lib.learning.losses.sup_con import sup_con_loss
+from cellclr_lib.learning.losses.top1 import top1_accuracy
 from cellclr_lib.learning.losses.vicreg import vicreg_loss
 from cellclr_lib.learning.model import ProjectionHead, build_encoder
 from cellclr_lib.learning.optimizer import build_optimizer, learning_rate
@@ -183,24 +184,28 @@ class _Trainer:
                 group["lr"] = lr
             views = distributed.two_local_views(images[0], self.views, self.view_generator, images[-1])
             self.optimizer.zero_grad()
-            loss, top1 = gradient_cache.backward(
-                self.network, *views, self._objective(batch), config.chunk_cells, self.bf16
+            groups = self._groups(batch)
+            loss, *z = gradient_cache.backward(
+                self.network, *views, self._loss(groups), chunk_cells=config.chunk_cells, bf16=self.bf16
             )
             distributed.average_gradients(self.network.parameters())
             self.optimizer.step()
-            totals += torch.stack([loss, top1])
+            totals += torch.stack([loss, top1_accuracy(*z, groups)])
             self.step += 1
             bar.update()
         loss, top1 = (totals / self.steps).tolist()
         return {"loss": loss, "top1": top1, "lr": lr}
 
-    def _objective(self, batch):
-        """The loss of the projections of a batch, as a function of them alone."""
+    def _groups(self, batch):
+        """Groups (N,) of the cells of a batch whose views are all positives; None: each cell alone."""
+        return self.positives.groups[batch].to(self.device) if self.config.objective == "sup_con" else None
+
+    def _loss(self, groups):
+        """Loss of the projections of a batch, as a function of them alone."""
         config = self.config
         if config.objective == "vicreg":
             return vicreg_loss
         if config.objective == "sup_con":
-            groups = self.positives.groups[batch].to(self.device)
             return partial(sup_con_loss, groups=groups, temperature=config.temperature)
         return partial(nt_xent_loss, temperature=config.temperature)
 

@@ -32,7 +32,7 @@ from cellclr_lib.data import (
     read_positions,
     simulate,
 )
-from cellclr_lib.learning import TrainConfig, embed, nt_xent_loss, sup_con_loss, train, vicreg_loss
+from cellclr_lib.learning import TrainConfig, embed, nt_xent_loss, sup_con_loss, top1_accuracy, train, vicreg_loss
 from cellclr_lib.learning.checkpoint import load_checkpoint
 from cellclr_lib.pipeline.callbacks import ReplicateRetrieval
 from cellclr_lib.profiles import (
@@ -279,15 +279,15 @@ def losses(inputs):
     second = first + 0.5 * generator.normal(size=(24, 8)).astype(np.float32)
     groups = torch.arange(24) // 3
     out = {}
-    for name, loss in {
-        "nt_xent 0.1": lambda a, b: nt_xent_loss(a, b, 0.1),
-        "nt_xent 0.5": lambda a, b: nt_xent_loss(a, b, 0.5),
-        "sup_con 0.1": lambda a, b: sup_con_loss(a, b, groups, 0.1),
-        "sup_con 0.5": lambda a, b: sup_con_loss(a, b, groups, 0.5),
-        "vicreg": vicreg_loss,
+    for name, (loss, alike) in {
+        "nt_xent 0.1": (lambda a, b: nt_xent_loss(a, b, 0.1), None),
+        "nt_xent 0.5": (lambda a, b: nt_xent_loss(a, b, 0.5), None),
+        "sup_con 0.1": (lambda a, b: sup_con_loss(a, b, groups, 0.1), groups),
+        "sup_con 0.5": (lambda a, b: sup_con_loss(a, b, groups, 0.5), groups),
+        "vicreg": (vicreg_loss, None),
     }.items():
         pair = [torch.tensor(z, requires_grad=True) for z in (first, second)]
-        value, top1 = loss(*pair)
+        value, top1 = loss(*pair), top1_accuracy(*pair, alike)
         value.backward()
         out[f"{name}: loss, top-1"] = close([value.item(), top1.item()], rtol=1e-5)
         out[f"{name}: gradient"] = close([z.grad.norm(dim=1).numpy() for z in pair], rtol=1e-4)

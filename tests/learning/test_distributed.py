@@ -2,7 +2,6 @@
 
 import dataclasses
 import sys
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +19,7 @@ from cellclr_lib.learning import (
     distributed,
     gradient_cache,
     nt_xent_loss,
+    top1_accuracy,
     train,
 )
 from cellclr_lib.views import ViewConfig
@@ -51,12 +51,10 @@ def step():
     images = torch.rand(16, 3, 24, 24, generator=torch.Generator().manual_seed(1))
     mine = distributed.local_part(images)
     views = distributed.two_local_views(mine, ViewConfig(), torch.Generator().manual_seed(2), mine)
-    loss, top1 = gradient_cache.backward(
-        network, *(view.double() for view in views), partial(nt_xent_loss, temperature=0.1)
-    )
+    loss, *z = gradient_cache.backward(network, *(view.double() for view in views), nt_xent_loss)
     distributed.average_gradients(network.parameters())
     gradients = {name: parameter.grad for name, parameter in network.named_parameters()}
-    return {"loss": loss, "top1": top1, **gradients, **dict(network.named_buffers())}
+    return {"loss": loss, "top1": top1_accuracy(*z), **gradients, **dict(network.named_buffers())}
 
 
 def one_rank(index, folder, store, config):

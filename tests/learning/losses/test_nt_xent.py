@@ -8,8 +8,9 @@ import torch
 from torch.nn.functional import cross_entropy, normalize
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from cellclr_lib.learning import nt_xent_loss
+from cellclr_lib.learning import nt_xent_loss, top1_accuracy
 from cellclr_lib.learning.losses import nt_xent as module
+from cellclr_lib.learning.losses import top1 as top1_module
 
 
 def by_hand(z1, z2, temperature):
@@ -41,8 +42,8 @@ def by_autograd(z1, z2, temperature):
 
 def by_library(z1, z2, temperature):
     z1, z2 = (z.detach().requires_grad_() for z in (z1, z2))
-    loss, top1 = nt_xent_loss(z1, z2, temperature)
-    assert loss.requires_grad and not top1.requires_grad
+    loss = nt_xent_loss(z1, z2, temperature)
+    assert loss.requires_grad and not top1_accuracy(z1, z2).requires_grad
     return loss.detach(), *torch.autograd.grad(loss, (z1, z2))
 
 
@@ -63,7 +64,7 @@ def pairs(n, d, seed=0, dtype=torch.float32):
 @pytest.mark.parametrize("temperature", [0.01, 0.1, 0.5, 10.0])
 def test_equals_the_hand_loop(n, d, temperature):
     z1, z2 = pairs(n, d, seed=n * d)
-    loss, top1 = nt_xent_loss(z1, z2, temperature)
+    loss, top1 = nt_xent_loss(z1, z2, temperature), top1_accuracy(z1, z2)
     expected, expected_top1 = by_hand(z1, z2, temperature)
     assert float(loss) == pytest.approx(expected, rel=1e-4, abs=1e-5)
     assert float(top1) == pytest.approx(expected_top1)
@@ -72,30 +73,30 @@ def test_equals_the_hand_loop(n, d, temperature):
 @pytest.mark.parametrize("n", [1, 2, 7, 64])
 def test_identical_embeddings_give_log_of_all_others(n):
     z = torch.ones(n, 4)
-    assert float(nt_xent_loss(z, z, 0.01)[0]) == pytest.approx(math.log(2 * n - 1), abs=1e-5)
+    assert float(nt_xent_loss(z, z, 0.01)) == pytest.approx(math.log(2 * n - 1), abs=1e-5)
 
 
 def test_orthogonal_pairs():
     z, temperature = torch.eye(8), 0.5
-    loss, top1 = nt_xent_loss(z, z, temperature)
+    loss, top1 = nt_xent_loss(z, z, temperature), top1_accuracy(z, z)
     expected = -math.log(math.exp(1 / temperature) / (math.exp(1 / temperature) + 14))
     assert float(loss) == pytest.approx(expected, rel=1e-5) and float(top1) == 1.0
 
 
 def test_symmetric_in_views_and_blind_to_scale_and_order():
     z1, z2 = pairs(12, 6)
-    loss, top1 = nt_xent_loss(z1, z2, 0.2)
+    loss, top1 = nt_xent_loss(z1, z2, 0.2), top1_accuracy(z1, z2)
     order = torch.randperm(12, generator=torch.Generator().manual_seed(1))
     lengths = torch.linspace(0.01, 100, 12)[:, None]
     for a, b in [(z2, z1), (z1 * lengths, z2 * 7), (z1[order], z2[order])]:
-        other, other_top1 = nt_xent_loss(a, b, 0.2)
+        other, other_top1 = nt_xent_loss(a, b, 0.2), top1_accuracy(a, b)
         torch.testing.assert_close(other, loss)
         assert top1 == other_top1
 
 
 def test_wrong_pairs_cost_more():
     z1, z2 = pairs(16, 8)
-    assert nt_xent_loss(z1, z2, 0.1)[0] < nt_xent_loss(z1, z2.roll(1, 0), 0.1)[0]
+    assert nt_xent_loss(z1, z2, 0.1) < nt_xent_loss(z1, z2.roll(1, 0), 0.1)
 
 
 @pytest.mark.parametrize("held", [0, 100])
@@ -104,7 +105,7 @@ def test_gradients_in_double(monkeypatch, rows, held):
     monkeypatch.setattr(module, "STRIP_ROWS", rows)
     monkeypatch.setattr(module, "HELD_VIEWS", held)
     z1, z2 = (z.requires_grad_() for z in pairs(4, 3, dtype=torch.float64))
-    assert torch.autograd.gradcheck(lambda a, b: nt_xent_loss(a, b, 0.3)[0], (z1, z2))
+    assert torch.autograd.gradcheck(lambda a, b: nt_xent_loss(a, b, 0.3), (z1, z2))
 
 
 @pytest.mark.parametrize("n", [1, 2, 100, 128, 300])
@@ -120,11 +121,12 @@ def test_equals_the_whole_matrix(n, temperature):
 @pytest.mark.parametrize("rows", [1, 7, 64, 1000])
 def test_strips_change_nothing(monkeypatch, rows, held):
     z1, z2 = pairs(33, 8, dtype=torch.float64)
-    expected, top1 = by_library(z1, z2, 0.1), nt_xent_loss(z1, z2, 0.1)[1]
+    expected, top1 = by_library(z1, z2, 0.1), top1_accuracy(z1, z2)
     monkeypatch.setattr(module, "STRIP_ROWS", rows)
     monkeypatch.setattr(module, "HELD_VIEWS", held)
     assert_close(by_library(z1, z2, 0.1), expected, 1e-14)
-    assert nt_xent_loss(z1, z2, 0.1)[1] == top1
+    monkeypatch.setattr(top1_module, "STRIP_ROWS", rows)
+    assert top1_accuracy(z1, z2) == top1
 
 
 @pytest.mark.parametrize("temperature", [0.003, 0.025, 0.1])
@@ -135,6 +137,19 @@ def test_the_farthest_similarities_neither_vanish_nor_overflow(temperature):
     assert_close(by_library(z1, -z1, temperature), expected, 1e-5)
 
 
+def test_the_default_temperature_is_that_of_the_paper():
+    z1, z2 = pairs(12, 6)
+    assert torch.equal(nt_xent_loss(z1, z2), nt_xent_loss(z1, z2, 0.1))
+
+
+def test_top1_of_no_gradient_and_of_shapes_that_do_not_fit():
+    z = torch.randn(4, 3, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    assert not top1_accuracy(z, z).requires_grad
+    for bad in [(z, z[:3]), (z[0], z[0]), (z[:0], z[:0]), (z, z, torch.arange(3))]:
+        with pytest.raises(ValueError, match="must both be"):
+            top1_accuracy(*bad)
+
+
 def test_a_pair_alone_has_nothing_to_learn():
     loss, *gradients = by_library(*pairs(1, 4), 0.1)
     assert str(loss.item()) == "0.0" and not torch.cat(gradients).any()
@@ -143,7 +158,7 @@ def test_a_pair_alone_has_nothing_to_learn():
 @pytest.mark.parametrize("n", [2, 7, 200])
 def test_a_collapsed_network_has_no_hit(n):
     z = torch.full((n, 4), 0.7)
-    assert nt_xent_loss(z, z, 0.1)[1] == 0
+    assert top1_accuracy(z, z) == 0
 
 
 class PeakMemory(TorchDispatchMode):
@@ -171,7 +186,7 @@ def test_memory_grows_with_the_batch_not_with_its_square(monkeypatch):
         monkeypatch.setattr(module, "HELD_VIEWS", held)
         z1, z2 = (z.requires_grad_(learning) for z in pairs(n, 8))
         with PeakMemory() as memory:
-            loss, _ = nt_xent_loss(z1, z2, 0.1)
+            loss = nt_xent_loss(z1, z2, 0.1)
             if learning:
                 loss.backward()
         return memory.peak
@@ -186,17 +201,17 @@ def test_finite_at_low_temperature(scale):
     z1, z2 = (z * scale for z in pairs(32, 16))
     z1[3] = z2[3]  # a perfect pair: similarity 1 / 0.01 overflows exp in float32
     z1.requires_grad_()
-    loss, _ = nt_xent_loss(z1, z2, 0.01)
+    loss = nt_xent_loss(z1, z2, 0.01)
     loss.backward()
     assert torch.isfinite(loss) and torch.isfinite(z1.grad).all()
 
 
 def test_low_precision_input_is_computed_in_float32():
     z1, z2 = (z.bfloat16() for z in pairs(16, 32))
-    exact, _ = nt_xent_loss(z1.double(), z2.double(), 0.01)
+    exact = nt_xent_loss(z1.double(), z2.double(), 0.01)
     assert exact.dtype == torch.float64
     with torch.autocast("cpu", torch.bfloat16):
-        loss, _ = nt_xent_loss(z1, z2, 0.01)
+        loss = nt_xent_loss(z1, z2, 0.01)
     assert loss.dtype == torch.float32
     assert float(loss) == pytest.approx(float(exact), rel=1e-4)
 
