@@ -7,6 +7,7 @@ aggregate numbers are kept. Explained in chapter 7, *post-processing*.
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,6 @@ import pandas as pd
 from cellclr_lib.pipeline import cache, provenance
 from cellclr_lib.profiles import (
     TVN,
-    TVNCentred,
     Whitener,
     ZScore,
     aggregate_treatments,
@@ -29,7 +29,7 @@ from cellclr_lib.profiles import (
 
 RESULTS = Path(__file__).with_name("results") / "ljosa_postprocessing.csv"
 FILES = ("ljosa_jbiomolscreen_2013_per_well_mean.csv.gz", "BBBC021_v1_image.csv", "BBBC021_v1_moa.csv")
-POSTS = {"whitening": Whitener, "tvn": TVN, "tvn_centred": TVNCentred}
+POSTS = {"whitening": Whitener, "tvn": TVN, "tvn_centred": partial(TVN, center=True)}
 LAMS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 1e1, 1e2, 1e3, np.inf)
 NO_SHRINKING = 1e9  # stands for λ = ∞: all directions are divided by the same number
 HALVES = 5

@@ -4,8 +4,6 @@ from cellclr_lib.profiles.aggregation import aggregate_treatments, aggregate_wel
 from cellclr_lib.profiles.exporting import from_parquet, to_anndata, to_parquet
 from cellclr_lib.profiles.linear_probe import compound_probe
 from cellclr_lib.profiles.metrics import (
-    Score,
-    confusion,
     control_retrieval,
     drop,
     nsc,
@@ -13,17 +11,16 @@ from cellclr_lib.profiles.metrics import (
     replicate_retrieval,
     week_accuracy,
 )
-from cellclr_lib.profiles.postprocessing import TVN, Coral, CoralCentred, TVNCentred, Whitener, ZScore
+from cellclr_lib.profiles.postprocessing import TVN, Coral, Whitener, ZScore, postprocess
 from cellclr_lib.profiles.published import load_profiles, published_scores
+from cellclr_lib.profiles.neighbours import Score, confusion, retrieval
 from cellclr_lib.profiles.score_table import tabulate_scores
 from cellclr_lib.profiles.uncertainty import bootstrap_interval, drop_interval, permutation_null
 
 __all__ = [
     "TVN",
     "Coral",
-    "CoralCentred",
     "Score",
-    "TVNCentred",
     "Whitener",
     "ZScore",
     "aggregate_treatments",
@@ -39,8 +36,10 @@ __all__ = [
     "nsc",
     "nscb",
     "permutation_null",
+    "postprocess",
     "published_scores",
     "replicate_retrieval",
+    "retrieval",
     "tabulate_scores",
     "to_anndata",
     "to_parquet",

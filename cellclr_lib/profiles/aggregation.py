@@ -1,54 +1,33 @@
 """Average cells to wells, and wells to treatments.
 
 Every function takes and gives a pair ``(meta, feats)``: a DataFrame and an ``(n, D)`` array whose rows belong
-together. Explained in chapter 6, *evaluation*.
+together; or one of the other forms of `cellclr_lib.profiles.tables`. Explained in chapter 6, *evaluation*.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from scipy import sparse
 
 from cellclr_lib.annotations import WELL_COLUMNS, is_treatment, round_concentration
+from cellclr_lib.profiles.tables import Profiles
+
+if TYPE_CHECKING:
+    from cellclr_lib.profiles.tables import Annotations, Features
 
 _BLOCK_ROWS = 1024  # cells taken to float64 at a time: small enough for the processor's cache
 
 
-def checked(meta, feats, columns=()):
-    """Return `feats` as a float array, or say what is wrong with the pair.
-
-    Raises
-    ------
-    ValueError
-        If the rows do not match, `meta` lacks one of `columns`, or a feature is not a finite number.
-    """
-    feats = np.asarray(feats)
-    if feats.ndim != 2 or len(meta) != len(feats):
-        raise ValueError(f"meta has {len(meta)} rows, feats the shape {feats.shape}; expected (rows, features)")
-    if missing := [column for column in columns if column not in meta]:
-        raise ValueError(f"meta lacks the column(s) {', '.join(missing)}; it has {', '.join(map(str, meta))}")
-    if not np.issubdtype(feats.dtype, np.floating):
-        feats = feats.astype(np.float32)
-    for start in range(0, len(feats), _BLOCK_ROWS):
-        block = feats[start : start + _BLOCK_ROWS]
-        with np.errstate(invalid="ignore", over="ignore"):
-            suspect = not np.isfinite(block.sum())  # a quick look that never misses
-        if suspect and not (finite := np.isfinite(block)).all():
-            row, column = np.argwhere(~finite)[0]
-            raise ValueError(
-                f"feats[{start + row}, {column}] is {feats[start + row, column]}; expected finite "
-                "numbers: drop the feature or the row"
-            )
-    return feats
-
-
-def aggregate_wells(meta, feats):
-    """Mean of the cells of each well.
+def aggregate_wells(meta: Annotations, feats: Features | None = None) -> Any:
+    """Average the cells of each well.
 
     Parameters
     ----------
-    meta : DataFrame
-        One row per cell with at least ``plate`` and ``well``.
-    feats : (n, D) float array
+    meta, feats : DataFrame and ndarray, shape (n, D)
+        One row per cell with at least ``plate`` and ``well``; or another form of `cellclr_lib.profiles.tables`.
 
     Returns
     -------
@@ -61,8 +40,16 @@ def aggregate_wells(meta, feats):
     ------
     ValueError
         If two cells of one well disagree on a column that is kept.
+
+    Examples
+    --------
+    >>> meta = pd.DataFrame({"plate": "p", "well": ["A01", "A01", "A02"]})
+    >>> wells, means = aggregate_wells(meta, np.array([[1.0], [3.0], [5.0]]))
+    >>> wells["well"].tolist(), means.tolist()
+    (['A01', 'A02'], [[2.0], [5.0]])
     """
-    feats = checked(meta, feats, ["plate", "well"])
+    profiles = Profiles(meta, feats, ["plate", "well"])
+    meta, feats = profiles.meta, profiles.feats
     kept = meta[[column for column in WELL_COLUMNS if column in meta]]
     code = kept.groupby(["plate", "well"], sort=False, dropna=False).ngroup().to_numpy()
     first = pd.Series(code).drop_duplicates().index
@@ -76,19 +63,19 @@ def aggregate_wells(meta, feats):
                 f"the cells of plate {cell['plate']}, well {cell['well']} differ in {column!r}; "
                 "expected one value per well"
             )
-    return out, _segment_mean(feats, code, len(out))
+    return profiles.with_rows(out, _segment_mean(feats, code, len(out)))
 
 
-def aggregate_treatments(meta, feats):
-    """Median of the wells of each treatment, a compound at a concentration.
+def aggregate_treatments(meta: Annotations, feats: Features | None = None) -> Any:
+    """Take the median of the wells of each treatment, a compound at a concentration.
 
     DMSO, unannotated wells and positive controls are not treatments and are left out.
 
     Parameters
     ----------
-    meta : DataFrame
-        One row per well with ``compound``, ``concentration_um``, ``moa``, ``batch`` and, if known, ``role``.
-    feats : (n, D) float array
+    meta, feats : DataFrame and ndarray, shape (n, D)
+        One row per well with ``compound``, ``concentration_um``, ``moa``, ``batch`` and, if known, ``role``; or
+        another form of `cellclr_lib.profiles.tables`.
 
     Returns
     -------
@@ -102,8 +89,17 @@ def aggregate_treatments(meta, feats):
     ValueError
         If a well occurs twice (these are cells: call `aggregate_wells` first), nothing is scored, or one treatment
         has two mechanisms.
+
+    Examples
+    --------
+    >>> meta = pd.DataFrame({"compound": ["DMSO", "a", "a"], "concentration_um": [0.0, 1.0, 1.0],
+    ...                      "moa": ["DMSO", "Actin", "Actin"], "batch": ["Week1", "Week1", "Week2"]})
+    >>> treatments, medians = aggregate_treatments(meta, np.array([[0.0], [1.0], [4.0]]))
+    >>> treatments["batch"].tolist(), medians.tolist()
+    ([('Week1', 'Week2')], [[2.5]])
     """
-    feats = checked(meta, feats, ["compound", "concentration_um", "moa", "batch"])
+    profiles = Profiles(meta, feats, ["compound", "concentration_um", "moa", "batch"])
+    meta, feats = profiles.meta, profiles.feats
     one_row_per_well(meta)
     scored = np.flatnonzero(is_treatment(meta))
     if not len(scored):
@@ -119,10 +115,10 @@ def aggregate_treatments(meta, feats):
         rows.append((compound, dose, group["moa"].iloc[0], weeks, len(group)))
         medians.append(np.median(feats[scored[group.index]], axis=0))
     out = pd.DataFrame(rows, columns=["compound", "concentration_um", "moa", "batch", "n_wells"])
-    return out, np.stack(medians).astype(feats.dtype)
+    return profiles.with_rows(out, np.stack(medians).astype(feats.dtype))
 
 
-def one_row_per_well(meta):
+def one_row_per_well(meta: pd.DataFrame) -> None:
     """Raise where a plate and well occur twice: `meta` then describes cells."""
     if {"plate", "well"} <= set(meta) and meta.duplicated(["plate", "well"]).any():
         raise ValueError(
@@ -130,8 +126,8 @@ def one_row_per_well(meta):
         )
 
 
-def _segment_mean(feats, code, groups):
-    """Mean of the rows of each code: products with the sparse matrix of membership, block by sorted block."""
+def _segment_mean(feats: np.ndarray, code: np.ndarray, groups: int) -> np.ndarray:
+    """Average the rows of each code: products with the sparse matrix of membership, block by sorted block."""
     order = np.argsort(code, kind="stable")
     total = np.zeros((groups, feats.shape[1]))
     for start in range(0, len(feats), _BLOCK_ROWS):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cellclr_lib.profiles.aggregation import checked
+from cellclr_lib.profiles.tables import checked
 
 # Our columns under the names that the tables of other tools carry; any other column keeps its own.
 METADATA = {

@@ -8,7 +8,7 @@ screen.
 import numpy as np
 
 from cellclr_lib.annotations import is_treatment
-from cellclr_lib.profiles.aggregation import checked
+from cellclr_lib.profiles.tables import checked
 
 
 def compound_probe(meta, feats, strength=1.0):

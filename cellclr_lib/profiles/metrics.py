@@ -1,73 +1,38 @@
-"""Scores of profiles: is the nearest neighbour of the same kind, once the easy neighbours are forbidden?
+"""Score profiles: is the nearest neighbour of the same kind, once the easy neighbours are excluded?
 
-NSC forbids neighbours of the same compound, NSCB those of the same week as well (Ljosa et al. 2013; Ando et al.
+NSC excludes neighbours of the same compound, NSCB those of the same week as well (Ljosa et al. 2013; Ando et al.
 2017); the difference of the two, the drop, shows how much a score owes to the week. The other scores use no
-mechanism and may choose epochs and settings. Explained in chapter 6, evaluation.
-
-All of them are one question with different masks: for each query, which admissible row has the largest cosine,
-and is it right? Of rows that tie exactly the first one counts.
+mechanism and may choose epochs and settings. Each is one call of `cellclr_lib.profiles.neighbours.retrieval`.
+Explained in chapter 6, *evaluation*.
 """
 
-import logging
-from dataclasses import dataclass
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from cellclr_lib.annotations import is_control, is_treatment, round_concentration
-from cellclr_lib.profiles.aggregation import checked, one_row_per_well
+from cellclr_lib.annotations import is_control, is_treatment
+from cellclr_lib.profiles.aggregation import one_row_per_well
+from cellclr_lib.profiles.neighbours import Score, retrieval
+from cellclr_lib.profiles.tables import Profiles
 
-log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from cellclr_lib.profiles.tables import Annotations, Features
 
-_BLOCK = 16_000_000  # similarities held at a time
-_SHOWN = "plate well compound concentration_um moa batch".split()
-
-
-@dataclass(frozen=True)
-class Score:
-    """How many queries found a neighbour of their own kind."""
-
-    name: str  # "NSC", "NSCB", ...
-    protocol: str  # "strict" or "published"
-    neighbours: pd.DataFrame  # one row per query: its columns, neighbour_..., similarity, correct
-    chance: float  # expected accuracy if any admissible neighbour were equally likely
-    left_out: dict  # why queries are missing: reason or MoA -> number of queries
-
-    @property
-    def correct(self):
-        """Number of queries whose neighbour is right."""
-        return int(self.neighbours["correct"].sum())
-
-    @property
-    def total(self):
-        """Number of queries, the denominator."""
-        return len(self.neighbours)
-
-    @property
-    def accuracy(self):
-        """``correct / total`` in [0, 1]; NaN without queries."""
-        return self.correct / self.total if self.total else float("nan")
-
-    def by(self, column):
-        """Table of ``correct total accuracy`` for each value of a query's column, "moa" or "batch" for one."""
-        groups = self.neighbours.groupby(column)["correct"]
-        table = pd.DataFrame({"correct": groups.sum().astype(int), "total": groups.size()})
-        return table.assign(accuracy=table["correct"] / table["total"])
-
-    def __str__(self):
-        return f"{self.name} {self.correct}/{self.total} ({100 * self.accuracy:.1f} %)"
+_TREATMENT = ("compound", "concentration_um")
 
 
-def nsc(meta, feats, protocol="strict"):
-    """Not-same-compound accuracy: the nearest treatment of another compound has the same MoA.
+def nsc(meta: Annotations, feats: Features | None = None, *, protocol: str = "strict") -> Score:
+    """Score not-same-compound accuracy: the nearest treatment of another compound has the same MoA.
 
     Parameters
     ----------
-    meta : DataFrame
+    meta, feats : DataFrame and ndarray, shape (n, D)
         ``compound concentration_um moa batch``, one row per treatment. Wells or cells do as well and are then
         queries themselves. Rows that are not treatments (DMSO, positive controls, unannotated) are passed over.
-        ``batch`` is a week or a tuple of weeks.
-    feats : (n, D) float array
+        Or another form of `cellclr_lib.profiles.tables`.
     protocol : "strict" or "published"
         No difference here; see `nscb`.
 
@@ -75,220 +40,194 @@ def nsc(meta, feats, protocol="strict"):
     -------
     Score
         A query that has no admissible neighbour is left out.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing, no row is a treatment, or a profile is all zeros.
+
+    Examples
+    --------
+    >>> meta = pd.DataFrame({"compound": ["a", "b", "c"], "concentration_um": 1.0, "batch": "Week1",
+    ...                      "moa": ["Actin", "Actin", "DNA"]})
+    >>> print(nsc(meta, np.array([[1.0, 0.1], [1.0, 0.0], [0.0, 1.0]])))
+    NSC 2/3 (66.7 %)
     """
-    return _moa_score("NSC", meta, feats, protocol, other_batch=False)
+    meta, feats = _treatments(meta, feats, protocol)
+    return retrieval(meta, feats, different=["compound"], right=["moa"], name="NSC", protocol=protocol)
 
 
-def nscb(meta, feats, protocol="strict"):
-    """Not-same-compound-and-batch accuracy: the neighbour must come from other weeks, too.
+def nscb(meta: Annotations, feats: Features | None = None, *, protocol: str = "strict") -> Score:
+    """Score not-same-compound-and-batch accuracy: the neighbour must come from other weeks, too.
 
     A mechanism all of whose treatments share one week cannot be queried: it leaves queries and references
     (on BBBC021: cholesterol-lowering and kinase inhibitors). So does a query without any admissible neighbour.
 
     Parameters
     ----------
-    meta, feats : see `nsc`
+    meta, feats : DataFrame and ndarray, shape (n, D)
+        As for `nsc`. ``batch`` is a week or a tuple of weeks.
     protocol : "strict" or "published"
         "strict" compares weeks as sets: query and neighbour share none. "published" repeats the code of Perakis
         et al. 2021, which joins the weeks of a treatment into one string and compares strings, so that a
         treatment seen in ten weeks is nobody's batch mate.
+
+    Returns
+    -------
+    Score
+        ``left_out`` names the mechanisms that cannot be queried.
+
+    Raises
+    ------
+    ValueError
+        As for `nsc`.
+
+    Examples
+    --------
+    >>> meta = pd.DataFrame({"compound": ["a", "b", "c"], "concentration_um": 1.0, "moa": "Actin",
+    ...                      "batch": [("Week1",), ("Week1", "Week2"), ("Week3",)]})
+    >>> score = nscb(meta, np.array([[1.0, 0.1], [1.0, 0.0], [0.0, 1.0]]))
+    >>> score.neighbours[["compound", "neighbour_compound"]].to_numpy().tolist()
+    [['a', 'c'], ['b', 'c'], ['c', 'a']]
     """
-    return _moa_score("NSCB", meta, feats, protocol, other_batch=True)
+    meta, feats = _treatments(meta, feats, protocol, "batch")
+    if protocol == "published":
+        meta = meta.assign(batch=[b if isinstance(b, str) else "_".join(sorted(b)) for b in meta["batch"]])
+    return retrieval(
+        meta, feats, different=["compound", "batch"], right=["moa"], drop_confined="batch", name="NSCB",
+        protocol=protocol,
+    )  # fmt: skip
 
 
-def drop(nsc_score, nscb_score):
-    """Drop in accuracy from NSC to NSCB, in [-1, 1]: what the score loses when the week cannot help."""
+def drop(nsc_score: Score, nscb_score: Score) -> float:
+    """Subtract NSCB from NSC, in [-1, 1]: what the score loses when the week cannot help."""
     return nsc_score.accuracy - nscb_score.accuracy
 
 
-def replicate_retrieval(meta, feats):
-    """Among the other plates of its week, is a treated well's nearest well the same treatment?
+def replicate_retrieval(meta: Annotations, feats: Features | None = None) -> Score:
+    """Score how often a treated well's nearest well on other plates of its week has the same treatment.
 
     Uses the plate map and no mechanism, so it may choose epochs and settings. Kept within one week, since all
     replicates of a treatment lie in one and a pure week effect would raise the score.
 
     Parameters
     ----------
-    meta : DataFrame
-        One row per well: ``plate well batch compound concentration_um`` and, if known, ``role``.
-        Queries and references are all treated wells, unannotated ones included; no controls.
-    feats : (wells, D) float array
+    meta, feats : DataFrame and ndarray, shape (wells, D)
+        One row per well: ``plate well batch compound concentration_um`` and, if known, ``role``; or another form
+        of `cellclr_lib.profiles.tables`. Queries and references are all treated wells, unannotated ones included;
+        no controls.
 
     Returns
     -------
     Score
         ``score.by("batch")`` shows the weeks. A well whose treatment stands on no other plate of its week
         is left out as a query.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing, a well occurs twice, or a profile is all zeros.
+
+    Examples
+    --------
+    >>> meta = pd.DataFrame({"plate": ["p1", "p1", "p2", "p2"], "well": ["A1", "A2", "A1", "A2"], "batch": "Week1",
+    ...                      "compound": ["a", "b", "a", "b"], "concentration_um": 1.0})
+    >>> print(replicate_retrieval(meta, np.array([[1, 0], [0, 1], [1, 0.1], [0.1, 1]])))
+    replicate retrieval 4/4 (100.0 %)
     """
-    feats = checked(meta, feats, ["plate", "well", "batch", "compound", "concentration_um"])
-    one_row_per_well(meta)
+    meta, feats = _wells(meta, feats, ["batch", *_TREATMENT])
     treated = ~is_control(meta)
     if "role" in meta:
         treated &= (meta["role"] != "positive_control").to_numpy(dtype=bool)
-    meta, feats = meta[treated], feats[treated]
-    plate, week, treatment = _code(meta["plate"]), _code(meta["batch"]), _treatment_code(meta)
-    return _retrieve(
-        "replicate retrieval",
-        "strict",
-        meta,
-        feats,
-        np.arange(len(meta)),
-        admissible=lambda q: (week[q, None] == week) & (plate[q, None] != plate),
-        right=lambda q: treatment[q, None] == treatment,
-        must_be_answerable=True,
-    )
+    return retrieval(
+        meta[treated], feats[treated], same=["batch"], different=["plate"], right=_TREATMENT,
+        answerable_only=True, name="replicate retrieval",
+    )  # fmt: skip
 
 
-def week_accuracy(meta, feats):
-    """Is a DMSO well's nearest DMSO well on any other plate from its own week? Lower is better.
+def week_accuracy(meta: Annotations, feats: Features | None = None) -> Score:
+    """Score how often a DMSO well's nearest DMSO well on any other plate is of its own week. Lower is better.
 
     A representation free of batch effects stays at `chance`.
 
     Parameters
     ----------
-    meta : DataFrame
-        One row per well: ``plate well batch compound``. Only DMSO wells are used.
-    feats : (wells, D) float array
+    meta, feats : DataFrame and ndarray, shape (wells, D)
+        One row per well: ``plate well batch compound``; or another form of `cellclr_lib.profiles.tables`. Only
+        DMSO wells are used.
+
+    Returns
+    -------
+    Score
+
+    Raises
+    ------
+    ValueError
+        As for `replicate_retrieval`.
+
+    Examples
+    --------
+    >>> meta = pd.DataFrame({"plate": ["p1", "p2", "p3", "p4"], "well": "A1", "compound": "DMSO",
+    ...                      "batch": ["Week1", "Week1", "Week2", "Week2"]})
+    >>> print(week_accuracy(meta, np.array([[1, 0], [0.9, 0.1], [0, 1], [0.1, 1]])))
+    week accuracy 4/4 (100.0 %)
     """
-    feats = checked(meta, feats, ["plate", "well", "batch", "compound"])
-    one_row_per_well(meta)
+    meta, feats = _wells(meta, feats, ["batch", "compound"])
     dmso = is_control(meta)
-    meta, feats = meta[dmso], feats[dmso]
-    plate, week = _code(meta["plate"]), _code(meta["batch"])
-    return _retrieve(
-        "batch predictability",
-        "strict",
-        meta,
-        feats,
-        np.arange(len(meta)),
-        admissible=lambda q: plate[q, None] != plate,
-        right=lambda q: week[q, None] == week,
-        must_be_answerable=True,
+    return retrieval(
+        meta[dmso], feats[dmso], different=["plate"], right=["batch"], answerable_only=True, name="week accuracy"
     )
 
 
-def control_retrieval(meta, feats):
-    """Among all wells of other weeks, is a positive control's nearest well the same treatment? Higher is better.
+def control_retrieval(meta: Annotations, feats: Features | None = None) -> Score:
+    """Score how often a positive control's nearest well of other weeks has the same treatment. Higher is better.
 
     Parameters
     ----------
-    meta : DataFrame
-        One row per well: ``plate well batch compound concentration_um role``.
-    feats : (wells, D) float array
+    meta, feats : DataFrame and ndarray, shape (wells, D)
+        One row per well: ``plate well batch compound concentration_um role``; or another form of
+        `cellclr_lib.profiles.tables`. All wells are references.
+
+    Returns
+    -------
+    Score
+
+    Raises
+    ------
+    ValueError
+        As for `replicate_retrieval`.
+
+    Examples
+    --------
+    >>> meta = pd.DataFrame({"plate": ["p1", "p2", "p2"], "well": ["A1", "A1", "A2"], "batch": ["W1", "W2", "W2"],
+    ...                      "compound": ["taxol", "taxol", "DMSO"], "concentration_um": [0.3, 0.3, 0.0],
+    ...                      "role": ["positive_control", "positive_control", "control"]})
+    >>> print(control_retrieval(meta, np.array([[1, 0], [1, 0.1], [0, 1]])))
+    control retrieval 2/2 (100.0 %)
     """
-    feats = checked(meta, feats, ["plate", "well", "batch", "compound", "concentration_um", "role"])
-    one_row_per_well(meta)
-    week, treatment = _code(meta["batch"]), _treatment_code(meta)
-    queries = np.flatnonzero((meta["role"] == "positive_control").to_numpy(dtype=bool))
-    return _retrieve(
-        "control retrieval",
-        "strict",
-        meta,
-        feats,
-        queries,
-        admissible=lambda q: week[q, None] != week,
-        right=lambda q: treatment[q, None] == treatment,
-        must_be_answerable=True,
-    )
+    meta, feats = _wells(meta, feats, ["batch", *_TREATMENT, "role"])
+    taxol = (meta["role"] == "positive_control").to_numpy(dtype=bool)
+    return retrieval(
+        meta, feats, different=["batch"], right=_TREATMENT, queries=taxol, answerable_only=True,
+        name="control retrieval",
+    )  # fmt: skip
 
 
-def confusion(score):
-    """Square table of counts: the query's MoA by row, its neighbour's by column."""
-    pairs = score.neighbours
-    kinds = sorted(set(pairs["moa"]) | set(pairs["neighbour_moa"]))
-    return pd.crosstab(pairs["moa"], pairs["neighbour_moa"]).reindex(index=kinds, columns=kinds, fill_value=0)
-
-
-def _moa_score(name, meta, feats, protocol, other_batch):
+def _treatments(
+    meta: Annotations, feats: Features | None, protocol: str, *columns: str
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """Keep the rows that are treatments."""
     if protocol not in ("strict", "published"):
         raise ValueError(f"protocol is {protocol!r}; expected 'strict' or 'published'")
-    feats = checked(meta, feats, ["compound", "concentration_um", "moa", *(["batch"] if other_batch else [])])
-    scored = is_treatment(meta)
+    profiles = Profiles(meta, feats, [*_TREATMENT, "moa", *columns])
+    scored = is_treatment(profiles.meta)
     if not scored.any():
         raise ValueError("no row is a treatment: expected annotated compounds beside DMSO (columns moa, role)")
-    meta, feats = meta[scored], feats[scored]
-    left_out = {}
-    if other_batch:
-        weeks = _week_membership(meta["batch"], protocol)
-        shared = pd.DataFrame(weeks).groupby(meta["moa"].to_numpy()).transform("all").any(axis=1).to_numpy()
-        left_out = {f"{moa}: all in one week": int(n) for moa, n in meta["moa"][shared].value_counts().items()}
-        meta, feats, weeks = meta[~shared], feats[~shared], weeks[~shared].astype(np.float32)
-    compound, moa = _code(meta["compound"]), _code(meta["moa"])
-
-    def admissible(q):
-        other = compound[q, None] != compound
-        return other & (weeks[q] @ weeks.T == 0) if other_batch else other
-
-    score = _retrieve(
-        name, protocol, meta, feats, np.arange(len(meta)), admissible, right=lambda q: moa[q, None] == moa
-    )
-    score.left_out.update(left_out)
-    return score
+    return profiles.meta[scored], profiles.feats[scored]
 
 
-def _retrieve(name, protocol, meta, feats, queries, admissible, right, must_be_answerable=False):
-    """Nearest admissible row of every query. `admissible` and `right` map row numbers to (q, n) masks.
-
-    A query without an admissible row, or with `must_be_answerable` without a right one, is left out.
-    """
-    unit = _unit(feats)
-    best, similarity, correct, chance, kept = [], [], [], [], []
-    step = max(1, _BLOCK // max(1, len(unit)))
-    for q in np.split(queries, range(step, len(queries), step)):
-        open_to, fits = admissible(q), right(q)
-        answers = (open_to & fits).sum(axis=1)
-        cosine = np.where(open_to, unit[q] @ unit.T, -np.inf)
-        nearest = cosine.argmax(axis=1) if len(unit) else np.zeros(0, dtype=int)
-        asked = open_to.any(axis=1) & ((answers > 0) | (not must_be_answerable))
-        row = np.arange(len(q))
-        best.append(nearest[asked])
-        similarity.append(cosine[row, nearest][asked])
-        correct.append(fits[row, nearest][asked])
-        chance.append(answers[asked] / open_to.sum(axis=1)[asked])
-        kept.append(q[asked])
-    kept, best = np.concatenate(kept), np.concatenate(best)
-    shown = meta[[column for column in _SHOWN if column in meta]]
-    pairs = pd.concat(
-        [
-            shown.iloc[kept].reset_index(drop=True),
-            shown.iloc[best].reset_index(drop=True).add_prefix("neighbour_"),
-        ],
-        axis=1,
-    )
-    pairs["similarity"], pairs["correct"] = np.concatenate(similarity), np.concatenate(correct)
-    left_out = {"no admissible neighbour": len(queries) - len(kept)} if len(kept) < len(queries) else {}
-    if not len(kept):
-        log.warning("%s: none of %d queries has an admissible neighbour", name, len(queries))
-    expected = float(np.concatenate(chance).mean()) if len(kept) else float("nan")
-    return Score(name, protocol, pairs, expected, left_out)
-
-
-def _unit(feats):
-    feats = np.asarray(feats, dtype=float)
-    length = np.linalg.norm(feats, axis=1, keepdims=True)
-    if (empty := length[:, 0] == 0).any():
-        raise ValueError(
-            f"{empty.sum()} profiles are all zeros (the first is row {np.flatnonzero(empty)[0]}); "
-            "a cosine needs a direction: check the features, or the rows they were standardised on"
-        )
-    return feats / length
-
-
-def _code(column):
-    return pd.factorize(column)[0]
-
-
-def _treatment_code(meta):
-    return _code(pd.MultiIndex.from_arrays([meta["compound"], round_concentration(meta["concentration_um"])]))
-
-
-def _week_membership(batch, protocol):
-    """(n, weeks) bool: which weeks hold a row. "published": one column per joined string of weeks."""
-    sets = [(weeks,) if isinstance(weeks, str) else tuple(weeks) for weeks in batch]
-    if protocol == "published":
-        sets = [("_".join(sorted(weeks)),) for weeks in sets]
-    row = np.repeat(np.arange(len(sets)), [len(weeks) for weeks in sets])
-    code, names = pd.factorize(np.array([week for weeks in sets for week in weeks], dtype=object))
-    member = np.zeros((len(sets), len(names)), dtype=bool)
-    member[row, code] = True
-    return member
+def _wells(meta: Annotations, feats: Features | None, columns: list[str]) -> tuple[pd.DataFrame, np.ndarray]:
+    """Check that each row is a well."""
+    profiles = Profiles(meta, feats, ["plate", "well", *columns])
+    one_row_per_well(profiles.meta)
+    return profiles.meta, profiles.feats

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from cellclr_lib.annotations import WELL_COLUMNS, read_annotations
-from cellclr_lib.profiles.aggregation import checked
+from cellclr_lib.profiles.tables import checked
 
 UNCLEAN = {"Location", "Parent", "Number", "Children", "Center", "Orientation"}  # where a cell lies
 

@@ -39,7 +39,7 @@ def tabulate_scores(meta, feats, protocol="strict", posts=tuple(POSTS), draws=10
     rows = []
     for post in posts:
         table, profiles = aggregate_treatments(meta, postprocess(meta, feats, post))
-        scores = {"nsc": nsc(table, profiles, protocol), "nscb": nscb(table, profiles, protocol)}
+        scores = {"nsc": nsc(table, profiles, protocol=protocol), "nscb": nscb(table, profiles, protocol=protocol)}
         row = {"post": post}
         for (name, score), metric in zip(scores.items(), (nsc, nscb), strict=True):
             low, high = bootstrap_interval(score, draws=draws, seed=seed)

@@ -38,8 +38,6 @@ from cellclr_lib.pipeline.callbacks import ReplicateRetrieval
 from cellclr_lib.profiles import (
     TVN,
     Coral,
-    CoralCentred,
-    TVNCentred,
     Whitener,
     ZScore,
     aggregate_treatments,
@@ -361,10 +359,10 @@ def profiles(inputs):
         "whitening, both controls": Whitener(controls="both"),
         "coral": Coral(),
         "coral, λ 0.1": Coral(0.1),
-        "coral, centred": CoralCentred(),
+        "coral, centred": Coral(center=True),
         "tvn": TVN(),
         "tvn, λ 0.1": TVN(0.1),
-        "tvn, centred": TVNCentred(),
+        "tvn, centred": TVN(center=True),
     }
     synthetic_meta, synthetic = synthetic_wells()
     out["synthetic treatments"] = close(

@@ -14,7 +14,7 @@ from cellclr_lib.profiles import (
     confusion,
     control_retrieval,
     drop,
-    metrics,
+    neighbours,
     nsc,
     nscb,
     replicate_retrieval,
@@ -135,8 +135,8 @@ def test_a_week_as_text_is_a_week_alone(cells):
     text = meta.assign(batch=meta["batch"].str[0])
     for protocol in ("strict", "published"):
         assert (
-            nscb(text, feats, protocol).neighbours["correct"].tolist()
-            == nscb(meta, feats, protocol).neighbours["correct"].tolist()
+            nscb(text, feats, protocol=protocol).neighbours["correct"].tolist()
+            == nscb(meta, feats, protocol=protocol).neighbours["correct"].tolist()
         )
 
 
@@ -152,7 +152,7 @@ def test_the_taxol_trap():
         ]
     )
     feats = np.array([[1.0, 0, 0], [1, 0.1, 0], [0.2, 1, 0], [0, 1, 0.3], [0, 0.2, 1]])
-    published, strict = nscb(meta, feats, "published"), nscb(meta, feats)
+    published, strict = nscb(meta, feats, protocol="published"), nscb(meta, feats)
     assert published.neighbours.set_index("compound")["neighbour_compound"]["epothilone"] == "taxol"
     assert strict.neighbours.set_index("compound")["neighbour_compound"]["epothilone"] == "docetaxel"
     assert published.total == 5 and strict.left_out == {"no admissible neighbour": 1}  # taxol shares all weeks
@@ -167,7 +167,7 @@ def test_a_mechanism_with_a_week_common_to_all_leaves_as_query_and_reference():
             ("d", "N", ("Week3",)),
         ]
     )
-    strict, published = nscb(meta, np.eye(4) + 1), nscb(meta, np.eye(4) + 1, "published")
+    strict, published = nscb(meta, np.eye(4) + 1), nscb(meta, np.eye(4) + 1, protocol="published")
     assert strict.left_out == {"M: all in one week": 2} and strict.correct == strict.total == 2
     assert published.left_out == {} and published.total == 4
 
@@ -200,7 +200,7 @@ def test_a_query_without_admissible_neighbour_is_left_out():
 def test_blocks_give_the_same_as_one_matrix(cells, monkeypatch):
     meta, feats = aggregate_treatments(*aggregate_wells(*cells))
     whole = nscb(meta, feats).neighbours
-    monkeypatch.setattr(metrics, "_BLOCK", 3 * len(meta))
+    monkeypatch.setattr(neighbours, "_BLOCK", 3 * len(meta))
     pd.testing.assert_frame_equal(nscb(meta, feats).neighbours, whole)
 
 
@@ -273,7 +273,7 @@ def test_confusion_counts_pairs(cells):
 def test_refusals(cells):
     meta, feats = aggregate_treatments(*aggregate_wells(*cells))
     with pytest.raises(ValueError, match="expected 'strict' or 'published'"):
-        nsc(meta, feats, "loose")
+        nsc(meta, feats, protocol="loose")
     with pytest.raises(ValueError, match="1 profiles are all zeros"):
         nsc(meta, feats * (np.arange(len(feats)) != 3)[:, None])
     with pytest.raises(ValueError, match="lacks the column\\(s\\) batch"):

@@ -3,8 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 
-from cellclr_lib.profiles import TVN, Coral, CoralCentred, TVNCentred, Whitener, ZScore, aggregate_wells
+from cellclr_lib.profiles import TVN, Coral, Whitener, ZScore, aggregate_wells
 
 
 @pytest.fixture
@@ -83,7 +85,7 @@ def test_whitening_on_both_controls(correlated):
     with pytest.raises(ValueError, match="0 rows have the role positive_control"):
         Whitener(controls="both").fit(meta.assign(role="control"), feats)
     with pytest.raises(ValueError, match="controls is 'positive'"):
-        Whitener(controls="positive")
+        Whitener(controls="positive").fit(meta, feats)
 
 
 @pytest.mark.parametrize("features", [5, 60])  # 60: more features than a week has controls
@@ -92,7 +94,7 @@ def test_whitening_on_both_controls(correlated):
 def test_coral_equals_its_dense_matrices(correlated, features, lam, centred):
     meta, feats = correlated
     feats = feats - 100 if features == 5 else np.random.default_rng(1).normal(size=(120, 60)) + 0.3
-    out = (CoralCentred if centred else Coral)(lam).fit_transform(meta, feats)
+    out = Coral(lam, center=centred).fit_transform(meta, feats)
     mean = {
         week: dmso(group, feats[group.index]).mean(axis=0) if centred else 0
         for week, group in meta.groupby("batch")
@@ -106,16 +108,17 @@ def test_coral_equals_its_dense_matrices(correlated, features, lam, centred):
         np.testing.assert_allclose(out[group.index], moved[group.index] @ week @ everything, atol=1e-8)
 
 
-@pytest.mark.parametrize(("tvn", "coral"), [(TVN, Coral), (TVNCentred, CoralCentred)])
-def test_tvn_is_whitening_then_coral(correlated, tvn, coral):
+@pytest.mark.parametrize("center", [False, True])
+def test_tvn_is_whitening_then_coral(correlated, center):
     meta, feats = correlated
     white = Whitener(0.7).fit_transform(meta, feats)
-    np.testing.assert_allclose(tvn(0.7).fit_transform(meta, feats), coral(0.7).fit_transform(meta, white))
+    expected = Coral(0.7, center=center).fit_transform(meta, white)
+    np.testing.assert_allclose(TVN(0.7, center=center).fit_transform(meta, feats), expected)
 
 
 def test_centred_coral_removes_the_mean_of_each_week(correlated):
     meta, feats = correlated
-    out = TVNCentred().fit_transform(meta, feats)
+    out = TVN(center=True).fit_transform(meta, feats)
     for _, group in meta.groupby("batch"):
         np.testing.assert_allclose(dmso(group, out[group.index]).mean(axis=0), 0, atol=1e-9)
 
@@ -144,14 +147,33 @@ def test_only_controls_are_fitted(cells, make):
     np.testing.assert_allclose(make().fit(meta, changed).transform(meta, feats), make().fit_transform(meta, feats))
 
 
+@pytest.mark.parametrize(
+    "step",
+    [ZScore("all", "plate"), Whitener(2, controls="both"), Coral(0.5, center=True), TVN(3, center=True)],
+)
+def test_they_are_estimators(correlated, step):
+    """Scikit-learn clones them with their parameters, prints these, and tells whether they are fitted."""
+    meta, feats = correlated
+    meta = meta.assign(role=np.where(meta["compound"] == "DMSO", "control", "positive_control"))
+    fitted = clone(step).fit(meta, feats)
+    assert clone(fitted).get_params() == step.get_params()
+    for name, value in step.get_params().items():
+        assert f"{name}={value!r}" in str(step)
+    with pytest.raises(NotFittedError, match="not fitted yet"):
+        clone(fitted).transform(meta, feats)
+    changed = clone(step).set_params(**type(step)().get_params()).fit(meta, feats).transform(meta, feats)
+    np.testing.assert_array_equal(changed, type(step)().fit(meta, feats).transform(meta, feats))
+    assert not np.allclose(changed, fitted.transform(meta, feats))
+
+
 def test_refusals(correlated):
     meta, feats = correlated
     with pytest.raises(ValueError, match="not fitted"):
         TVN().transform(meta, feats)
     with pytest.raises(ValueError, match="expected rows 'controls'"):
-        ZScore("dmso")
+        ZScore("dmso").fit(meta, feats)
     with pytest.raises(ValueError, match="not negative"):
-        Whitener(-1)
+        Whitener(-1).fit(meta, feats)
     with pytest.raises(ValueError, match="0 rows have the compound DMSO"):
         Whitener().fit(meta.assign(compound="a"), feats)
     with pytest.raises(ValueError, match="lam=0"):
