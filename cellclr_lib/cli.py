@@ -1,23 +1,117 @@
 """Run the stages from a screen to a score, one command per stage; each calls one library function.
 
-Settings come from a YAML file (``--config``), single ones from ``--set name=value``; both name the fields of the
-stage's dataclass. Exit status: 0 done, 1 something is wrong with the input (said in one line), 2 wrong usage,
-130 interrupted.
+``python -m cellclr_lib COMMAND --help`` lists every setting of a stage with its default. Settings come from a YAML
+file (``--config``), single ones from options of their names (``--epochs 3``, ``--views.blur_sigma_px 0.1 2``). Exit
+status: 0 done, 1 something is wrong with the input (said in one line), 2 wrong usage, 130 interrupted.
 """
 
+from __future__ import annotations
+
 import argparse
-import dataclasses
 import logging
 import sys
 import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import yaml
+import tyro
+from tyro.conf import Positional
 
-from cellclr_lib.settings import from_dict, load_yaml, to_dict
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+_SCREEN = Annotated[Positional[Path], tyro.conf.arg(metavar="SCREEN")]
+_STORE = Annotated[Positional[Path], tyro.conf.arg(metavar="STORE")]
+_CHECKPOINT = Annotated[Positional[Path], tyro.conf.arg(metavar="CHECKPOINT")]
+_FEATURES = Annotated[Positional[Path], tyro.conf.arg(metavar="FEATURES")]
+_PROFILES = Annotated[Positional[Path], tyro.conf.arg(metavar="PROFILES")]
+_ONE_OF = tyro.conf.create_mutex_group(required=False)
 
 
-def main(arguments=None):
+@dataclass(frozen=True)
+class Simulate:
+    """Write a simulated screen in BBBC021's layout."""
+
+    screen: _SCREEN  #: folder to write
+    size: Literal["default", "smoke", "full_size"] = "default"  #: how large, where no setting says otherwise
+    config: Path | None = None  #: YAML file with fields of SimulationConfig
+    jobs: int | None = None  #: worker processes; None: one per processor
+
+
+@dataclass(frozen=True)
+class Download:
+    """Fetch the real screen: its tables, then plates."""
+
+    screen: _SCREEN  #: folder to write
+    plates: Annotated[tuple[str, ...], _ONE_OF] = ()  #: these plates; without any, only the tables are fetched
+    moa_only: Annotated[bool, _ONE_OF] = False  #: all plates with annotated wells
+    all: Annotated[bool, _ONE_OF] = False  #: all 55 plates
+    mirror: str | None = None  #: address of a folder with the same files; None: the publisher's
+    keep: bool = False  #: keep the archives after unpacking
+
+
+@dataclass(frozen=True)
+class Crop:
+    """Cut the cells of a screen into a store."""
+
+    screen: _SCREEN  #: folder of a screen in BBBC021's layout
+    store: _STORE  #: folder to write
+    config: Path | None = None  #: YAML file with fields of CropConfig
+    plates: tuple[str, ...] = ()  #: only these plates
+    jobs: int | None = None  #: worker processes; None: one per processor
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train an encoder on a store with SimCLR."""
+
+    store: _STORE  #: folder of a store
+    config: Path | None = None  #: YAML file with fields of TrainConfig
+
+
+@dataclass(frozen=True)
+class Embed:
+    """Turn every cell of a store into features."""
+
+    checkpoint: _CHECKPOINT  #: checkpoint file of a training
+    store: _STORE  #: folder of a store
+    features: _FEATURES  #: file to write (.npy), (cells, D) float32
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Score features: NSC, NSCB and drop."""
+
+    store: _STORE  #: folder of the store that the features were made from
+    features: _FEATURES  #: features (.npy), one row per cell of the store
+    protocol: Literal["strict", "published"] = "strict"  #: how weeks are compared
+    out: Path | None = None  #: also write the table as CSV
+
+
+@dataclass(frozen=True)
+class Export:
+    """Write well profiles for pycytominer, copairs or scanpy."""
+
+    store: _STORE  #: folder of the store that the features were made from
+    features: _FEATURES  #: features (.npy), one row per cell of the store
+    profiles: _PROFILES  #: file to write: .parquet (Metadata_* columns) or .h5ad (AnnData)
+    post: str = "none"  #: post-processing: none, z_score, whitening or tvn
+
+
+@dataclass(frozen=True)
+class Reproduce:
+    """Go the whole way: screen, crops, training, scores."""
+
+    screen: Path = Path("BBBC021")  #: folder of the screen
+    out: Path = Path("reproduction")  #: folder to write
+    config: Path | None = None  #: YAML file with fields of Reproduction
+    dry_run: bool = False  #: only say what it would cost
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Parameters
@@ -29,146 +123,127 @@ def main(arguments=None):
     -------
     int
         Exit status.
+
+    Raises
+    ------
+    SystemExit
+        With 0 after ``--help``, with 2 if the usage is wrong.
     """
-    options = parser().parse_args(arguments)
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    command = _parser().parse_args(arguments[:1]).command
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
     start = time.time()
     try:
-        made = options.run(options)
+        made = COMMANDS[command][1](arguments[1:])
     except (ImportError, OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on where it stopped", file=sys.stderr)
+        print("interrupted; the same command resumes where it stopped", file=sys.stderr)
         return 130
     print(f"{made} ({(time.time() - start) / 60:.1f} min)")
     return 0
 
 
-def parser():
-    """The argument parser of all commands."""
-    top = argparse.ArgumentParser(prog="python -m cellclr_lib", description=__doc__.split("\n")[0])
-    commands = top.add_subparsers(title="commands", required=True, metavar="command")
+def parse(options: type, arguments: Sequence[str], *, base: Any = None, prog: str) -> Any:
+    """Read the options of a command and, where it has settings, those of ``--config`` and then single ones.
 
-    command = _command(commands, "simulate", _simulate, "write a simulated screen in BBBC021's layout")
-    command.add_argument("screen", type=Path, help="folder to write")
-    command.add_argument("--size", choices=["default", "smoke", "full_size"], default="default", help="how large")
-    command.add_argument("--jobs", type=int, help="worker processes (default: one per processor)")
-    _settings(command, "SimulationConfig")
+    Parameters
+    ----------
+    options : dataclass type
+        Of the options; comments of its fields become the help.
+    arguments : sequence of str
+    base : dataclass instance, optional
+        Settings where neither the file nor an option says otherwise.
+    prog : str
+        The program's name in the help.
 
-    command = _command(commands, "download", _download, "fetch the real screen: its tables, then plates")
-    command.add_argument("screen", type=Path, help="folder to write")
-    which = command.add_mutually_exclusive_group()
-    which.add_argument("--plates", nargs="+", help="these plates (default: none, only the tables)")
-    which.add_argument("--moa-only", action="store_true", help="all plates with annotated wells")
-    which.add_argument("--all", action="store_true", help="all 55 plates")
-    command.add_argument("--mirror", help="address of a folder with the same files (default: the publisher's)")
-    command.add_argument("--keep", action="store_true", help="keep the archives after unpacking")
+    Returns
+    -------
+    options, or options and settings
+        Instances of the two dataclasses.
 
-    command = _command(commands, "crop", _crop, "cut the cells of a screen into a store")
-    command.add_argument("screen", type=Path, help="folder of a screen in BBBC021's layout")
-    command.add_argument("store", type=Path, help="folder to write")
-    command.add_argument("--plates", nargs="+", help="only these plates")
-    command.add_argument("--jobs", type=int, help="worker processes (default: one per processor)")
-    _settings(command, "CropConfig")
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If the file is missing, or a setting is unknown or impossible.
+    SystemExit
+        With 0 after ``--help``, with 2 if an option is unknown or cannot be read.
+    """
+    from cellclr_lib.settings import load_yaml
 
-    command = _command(commands, "train", _train, "train an encoder on a store with SimCLR")
-    command.add_argument("store", type=Path, help="folder of a store")
-    command.add_argument("--folder", help="where the run lies (default: inside the store)")
-    command.add_argument("--device", choices=["auto", "cpu", "cuda"], help="default: what the configuration says")
-    _settings(command, "TrainConfig")
+    how = {"prog": prog, "args": list(arguments), "use_underscores": True, "config": (tyro.conf.FlagCreatePairsOff,)}
+    if base is None:
+        return tyro.cli(options, **how)
+    if file := _early("--config", arguments):
+        base = load_yaml(type(base), file, base=base)
+    no_prefix = tyro.conf.arg(name="")
 
-    command = _command(commands, "embed", _embed, "turn every cell of a store into features")
-    command.add_argument("checkpoint", type=Path, help="checkpoint file of a training")
-    command.add_argument("store", type=Path, help="folder of a store")
-    command.add_argument("features", type=Path, help="file to write (.npy), (cells, D) float32")
+    def both(options: Any, settings: Any = base) -> tuple[Any, Any]:
+        return options, settings
 
-    command = _command(commands, "evaluate", _evaluate, "score features: NSC, NSCB and drop")
-    command.add_argument("store", type=Path, help="folder of the store that the features were made from")
-    command.add_argument("features", type=Path, help="features (.npy), one row per cell of the store")
-    command.add_argument("--protocol", choices=["strict", "published"], default="strict", help="default: strict")
-    command.add_argument("--out", type=Path, help="also write the table as CSV")
+    both.__doc__ = options.__doc__
+    both.__annotations__ = {"options": Annotated[options, no_prefix], "settings": Annotated[type(base), no_prefix]}
+    return tyro.cli(both, **how)
 
-    command = _command(commands, "export", _export, "write well profiles for pycytominer, copairs or scanpy")
-    command.add_argument("store", type=Path, help="folder of the store that the features were made from")
-    command.add_argument("features", type=Path, help="features (.npy), one row per cell of the store")
-    command.add_argument(
-        "profiles", type=Path, help="file to write: .parquet (Metadata_* columns) or .h5ad (AnnData)"
+
+def _early(name: str, arguments: Sequence[str]) -> str | None:
+    """Read one option that decides the defaults of the others."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument(name, dest="value")
+    value: str | None = parser.parse_known_args(arguments)[0].value
+    return value
+
+
+def _parser() -> argparse.ArgumentParser:
+    """Make the parser of the command's name."""
+    listed = "\n".join(f"  {name:<10} {options.__doc__}" for name, (options, _) in COMMANDS.items())
+    top = argparse.ArgumentParser(
+        prog="python -m cellclr_lib",
+        usage="python -m cellclr_lib COMMAND [OPTIONS]",
+        description=(__doc__ or "").split("\n")[0],
+        epilog=f"commands:\n{listed}\n\nThe options and settings of one: python -m cellclr_lib COMMAND --help",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    command.add_argument("--post", default="none", help="none (default), z_score, whitening or tvn")
-
-    command = _command(commands, "reproduce", _reproduce, "go the whole way: screen, crops, training, scores")
-    command.add_argument("--config", type=Path, help="YAML file with fields of Reproduction")
-    command.add_argument("--screen", type=Path, default=Path("BBBC021"), help="its folder (default: BBBC021)")
-    command.add_argument("--out", type=Path, default=Path("reproduction"), help="default: reproduction")
-    command.add_argument("--dry-run", action="store_true", help="only say what it would cost")
+    top.add_argument("command", choices=COMMANDS, help=argparse.SUPPRESS)
     return top
 
 
-def _command(commands, name, run, text):
-    command = commands.add_parser(name, help=text, description=text.capitalize() + ".")
-    command.set_defaults(run=run)
-    return command
+def _read(command: str, arguments: Sequence[str], base: Any = None) -> Any:
+    return parse(COMMANDS[command][0], arguments, base=base, prog=f"python -m cellclr_lib {command}")
 
 
-def _settings(command, config_name):
-    command.add_argument("--config", type=Path, help=f"YAML file with fields of {config_name}")
-    command.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help="one field, value as in YAML; repeatable"
-    )
-
-
-def _configured(base, options):
-    """`base` with the settings of the file, then those of the command line."""
-    values = to_dict(base)
-    source = "--set"
-    if options.config:
-        if not options.config.is_file():
-            raise FileNotFoundError(f"no configuration file {options.config}")
-        source = options.config
-        try:
-            loaded = yaml.safe_load(options.config.read_text()) or {}
-        except yaml.YAMLError as error:
-            raise ValueError(f"{options.config} is not valid YAML: {error}") from error
-        if not isinstance(loaded, dict):
-            raise ValueError(f"{options.config} must hold `name: value` pairs")
-        values |= loaded
-    for setting in options.set:
-        name, equals, value = setting.partition("=")
-        if not equals:
-            raise ValueError(f"--set takes NAME=VALUE, not {setting!r}")
-        values[name] = yaml.safe_load(value)
-    return from_dict(type(base), values, source)
-
-
-def _simulate(options):
+def _simulate(arguments: Sequence[str]) -> str:
     from cellclr_lib.data import Screen, SimulationConfig, simulate
 
-    base = SimulationConfig() if options.size == "default" else getattr(SimulationConfig, options.size)()
-    return f"simulated: {Screen(simulate(_configured(base, options), options.screen, jobs=options.jobs))}"
+    sizes = {"smoke": SimulationConfig.smoke, "full_size": SimulationConfig.full_size}
+    base = sizes.get(_early("--size", arguments) or "default", SimulationConfig)()
+    options, config = _read("simulate", arguments, base)
+    return f"simulated: {Screen(simulate(config, options.screen, jobs=options.jobs))}"
 
 
-def _download(options):
+def _download(arguments: Sequence[str]) -> str:
+    options = _read("download", arguments)
     from cellclr_lib.data import archives
 
     base = options.mirror or archives.BBBC021
     screen = archives.download_tables(options.screen, base)
     known = list(screen.fields["plate"].unique())
     plates = known if options.all else archives.annotated_plates(screen) if options.moa_only else options.plates
-    if unknown := sorted(set(plates or []) - set(known)):
+    if unknown := sorted(set(plates) - set(known)):
         raise ValueError(f"BBBC021 has no plate {', '.join(unknown)}; there are {', '.join(known)}")
     if not plates:
-        return f"fetched: the tables of {screen}; plates come with --plates, --moa-only or --all"
+        return f"fetched: the tables of {screen}; plates come with --plates, --moa_only or --all"
     fetched = archives.download_plates(options.screen, plates, base, options.keep)
     return f"fetched: {len(fetched)} plates, {len(plates) - len(fetched)} were there: {screen}"
 
 
-def _reproduce(options):
+def _reproduce(arguments: Sequence[str]) -> str:
     from cellclr_lib.pipeline.cost import estimate
     from cellclr_lib.pipeline.reproduction import Reproduction, reproduce
     from cellclr_lib.profiles import published_scores
 
-    config = load_yaml(Reproduction, options.config) if options.config else Reproduction()
+    options, config = _read("reproduce", arguments, Reproduction())
     if options.dry_run:
         cost = estimate(config, options.screen)
         print(cost.to_string(index=False, float_format="{:.2f}".format))
@@ -182,33 +257,34 @@ def _reproduce(options):
     return f"scored: {options.out / 'scores.csv'}"
 
 
-def _crop(options):
+def _crop(arguments: Sequence[str]) -> str:
     from cellclr_lib.data import CropConfig, Screen, crop_screen
 
+    options, config = _read("crop", arguments, CropConfig())
     screen = Screen(options.screen)
     if options.plates:
         if unknown := sorted(set(options.plates) - set(screen.fields["plate"])):
             raise ValueError(f"{options.screen} has no plate {', '.join(unknown)}")
         screen = screen.subset(screen.fields["plate"].isin(options.plates))
-    store = crop_screen(screen, _configured(CropConfig(), options), options.store, jobs=options.jobs)
+    store = crop_screen(screen, config, options.store, jobs=options.jobs)
     reasons = store.rejected["reason"].value_counts().to_dict()
     return f"cut: {store}; not kept: {reasons}; fields skipped: {len(store.info['skipped'])}"
 
 
-def _train(options):
+def _train(arguments: Sequence[str]) -> str:
     from cellclr_lib.data import CellStore
     from cellclr_lib.learning import TrainConfig, train
     from cellclr_lib.pipeline.callbacks import ReplicateRetrieval
 
-    config = _configured(TrainConfig(), options)
-    changes = {name: getattr(options, name) for name in ("folder", "device") if getattr(options, name)}
+    options, config = _read("train", arguments, TrainConfig())
     store = CellStore.open(options.store)
-    result = train(store, dataclasses.replace(config, **changes), on_epoch=ReplicateRetrieval(store))
+    result = train(store, config, on_epoch=ReplicateRetrieval(store))
     print(result.history.to_string(index=False, float_format="{:.4f}".format))
     return f"trained: {result.checkpoint}"
 
 
-def _embed(options):
+def _embed(arguments: Sequence[str]) -> str:
+    options = _read("embed", arguments)
     import numpy as np
 
     from cellclr_lib.data import CellStore
@@ -219,7 +295,8 @@ def _embed(options):
     return f"embedded: {options.features}, {feats.shape[0]} cells × {feats.shape[1]} features"
 
 
-def _evaluate(options):
+def _evaluate(arguments: Sequence[str]) -> str:
+    options = _read("evaluate", arguments)
     from cellclr_lib.profiles import tabulate_scores
 
     meta, feats = _features(options)
@@ -238,9 +315,9 @@ def _evaluate(options):
     return f"scored {len(feats)} cells by the {options.protocol} protocol"
 
 
-def _export(options):
-    from cellclr_lib.profiles import aggregate_wells, to_anndata, to_parquet
-    from cellclr_lib.profiles.postprocessing import postprocess
+def _export(arguments: Sequence[str]) -> str:
+    options = _read("export", arguments)
+    from cellclr_lib.profiles import aggregate_wells, postprocess, to_anndata, to_parquet
 
     if options.profiles.suffix not in (".parquet", ".h5ad"):
         raise ValueError(f"profiles are written as .parquet or .h5ad, not {options.profiles.name!r}")
@@ -253,8 +330,8 @@ def _export(options):
     return f"exported: {options.profiles}, {feats.shape[0]} wells × {feats.shape[1]} features"
 
 
-def _features(options):
-    """The table of the store's cells and their features."""
+def _features(options: Evaluate | Export) -> tuple[pd.DataFrame, np.ndarray]:
+    """Read the table of the store's cells and their features."""
     import numpy as np
 
     from cellclr_lib.data import CellStore
@@ -266,3 +343,16 @@ def _features(options):
             f"{options.features} holds {len(feats)} cells, {options.store} {len(store)}; embed it again"
         )
     return store.table, feats
+
+
+# Name -> options and function.
+COMMANDS: dict[str, tuple[type, Callable[[Sequence[str]], str]]] = {
+    "simulate": (Simulate, _simulate),
+    "download": (Download, _download),
+    "crop": (Crop, _crop),
+    "train": (Train, _train),
+    "embed": (Embed, _embed),
+    "evaluate": (Evaluate, _evaluate),
+    "export": (Export, _export),
+    "reproduce": (Reproduce, _reproduce),
+}

@@ -1,24 +1,38 @@
-"""Configurations: frozen dataclasses to and from YAML, and the key that names what was made with them.
+"""Read and save configurations, which are frozen dataclasses, as YAML, and name what was made with them by a key.
 
 One dataclass per stage, changed with `dataclasses.replace`, saved as YAML beside what it produced. Nested
-dataclasses, tuples and None are understood; an unknown entry is an error, so that a misspelt setting is never
-silently ignored.
+dataclasses, tuples and None are understood. Converting and checking is done by pydantic, in its strict mode and
+from JSON: a text is no number, ``true`` is no 1, a list is a tuple. An unknown entry is an error, so that a
+misspelt setting is never silently ignored. The classes stay those of the standard library, whose own messages
+(``epochs is 0; expected 1 or more``) take one line, without a link.
 """
 
 import hashlib
 import json
-import types
+import re
 import typing
-from dataclasses import MISSING, fields, is_dataclass
+from collections.abc import Sequence
+from dataclasses import fields, is_dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
+import pydantic
 import yaml
 
 from cellclr_lib import atomic
 
+Config = TypeVar("Config")
 
-def to_dict(config):
-    """Plain dict of a (nested) dataclass: only dict, list, str, int, float, bool and None in it.
+
+class _Loader(yaml.SafeLoader):
+    """Read ``1e-4`` as a number, as YAML 1.2 does and PyYAML does not."""
+
+
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789"))
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """Convert a (nested) dataclass to a dict of dict, list, str, int, float, bool and None only.
 
     Parameters
     ----------
@@ -28,11 +42,17 @@ def to_dict(config):
     -------
     dict
         Fields in their order of declaration; tuples become lists and paths become strings.
+
+    Examples
+    --------
+    >>> from cellclr_lib.data import CropConfig
+    >>> to_dict(CropConfig(crop_px=64))["crop_px"]
+    64
     """
     return {field.name: _plain(getattr(config, field.name)) for field in fields(config)}
 
 
-def from_dict(cls, values, source=None):
+def from_dict(cls: type[Config], values: object, source: str | Path | None = None) -> Config:
     """Build the dataclass `cls` from a plain dict; what is not mentioned keeps its default.
 
     Parameters
@@ -50,12 +70,39 @@ def from_dict(cls, values, source=None):
     Raises
     ------
     ValueError
-        If an entry is unknown, missing without a default, or of the wrong type; names source and entry.
+        If an entry is unknown, missing without a default, of the wrong type or impossible; names source and entry.
+
+    Examples
+    --------
+    >>> from cellclr_lib.data import CropConfig
+    >>> from_dict(CropConfig, {"crop_px": 64}).crop_px
+    64
+    >>> from_dict(CropConfig, {"crop": 64}, "mine.yaml")
+    Traceback (most recent call last):
+    ValueError: mine.yaml: unknown entry 'crop'; CropConfig knows crop_px, ...
     """
-    return _build(cls, values, cls.__name__ if source is None else str(source), "")
+    where = cls.__name__ if source is None else str(source)
+    if not isinstance(values, dict):
+        raise ValueError(f"{where} must hold `name: value` pairs for {cls.__name__}, not {values!r}")
+    try:
+        return pydantic.TypeAdapter(cls).validate_json(json.dumps(_plain(values)), strict=True, extra="forbid")
+    except pydantic.ValidationError as error:
+        first = error.errors(include_url=False)[0]
+    entry, owner = _locate(cls, first["loc"])
+    if first["type"] == "unexpected_keyword_argument":
+        known = ", ".join(field.name for field in fields(typing.cast(Any, owner)))
+        raise ValueError(f"{where}: unknown entry {entry!r}; {owner.__name__} knows {known}")
+    if first["type"] == "missing":
+        raise ValueError(f"{where}: entry {entry!r} is missing and has no default")
+    if first["type"] == "value_error":  # what the dataclass itself says
+        raise ValueError(f"{where}: {first['ctx']['error']}")
+    if first["type"].startswith("dataclass"):
+        raise ValueError(f"{where}: entry {entry!r} must hold `name: value` pairs, not {first['input']!r}")
+    expected = first["msg"].removeprefix("Input should be ")
+    raise ValueError(f"{where}: entry {entry!r} is {first['input']!r}; expected {expected}")
 
 
-def save_yaml(config, path):
+def save_yaml(config: Any, path: str | Path) -> Path:
     """Write `config` as YAML to the file `path` and return the path."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -63,8 +110,19 @@ def save_yaml(config, path):
     return path
 
 
-def load_yaml(cls, path):
-    """Read a `cls` from the YAML file `path`; what the file does not mention keeps its default.
+def load_yaml(cls: type[Config], path: str | Path, *, base: Config | None = None) -> Config:
+    """Read a `cls` from a YAML file.
+
+    Parameters
+    ----------
+    cls : dataclass type
+    path : str or path
+    base : cls, optional
+        What holds for the fields that the file does not mention; the defaults of `cls` if not given.
+
+    Returns
+    -------
+    cls
 
     Raises
     ------
@@ -77,13 +135,16 @@ def load_yaml(cls, path):
     if not path.is_file():
         raise FileNotFoundError(f"no configuration file {path}")
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except yaml.YAMLError as error:
         raise ValueError(f"{path} is not valid YAML: {error}") from error
-    return from_dict(cls, {} if values is None else values, path)
+    values = {} if values is None else values
+    if base is not None and isinstance(values, dict):
+        values = to_dict(base) | values
+    return from_dict(cls, values, path)
 
 
-def settings_key(*parts):
+def settings_key(*parts: Any) -> str:
     """Compute a short name for what is made from these settings: same settings, same name.
 
     Parameters
@@ -95,6 +156,11 @@ def settings_key(*parts):
     -------
     str
         12 hexadecimal digits.
+
+    Examples
+    --------
+    >>> settings_key("train", 1) == settings_key("train", 1) != settings_key("train", 2)
+    True
     """
     digest = hashlib.sha256()
     for part in parts:
@@ -103,7 +169,7 @@ def settings_key(*parts):
     return digest.hexdigest()[:12]
 
 
-def _plain(value):
+def _plain(value: Any) -> Any:
     if is_dataclass(value):
         return to_dict(value)
     if isinstance(value, dict):
@@ -113,66 +179,18 @@ def _plain(value):
     return str(value) if isinstance(value, Path) else value
 
 
-def _build(cls, values, source, prefix):
-    if not isinstance(values, dict):
-        where = f"entry {prefix[:-1]!r} of {source}" if prefix else source
-        raise ValueError(f"{where} must hold `name: value` pairs for {cls.__name__}, not {values!r}")
-    known = {field.name: field for field in fields(cls)}
-    if unknown := [name for name in values if name not in known]:
-        raise ValueError(
-            f"{source}: unknown entry {prefix + str(unknown[0])!r}; {cls.__name__} knows {', '.join(known)}"
-        )
-    missing = [
-        name
-        for name, field in known.items()
-        if name not in values and field.default is MISSING and field.default_factory is MISSING
-    ]
-    if missing:
-        raise ValueError(f"{source}: entry {prefix + missing[0]!r} is missing and has no default")
-    hints = typing.get_type_hints(cls)
-    converted = {name: _convert(value, hints[name], source, prefix + name) for name, value in values.items()}
-    try:
-        return cls(**converted)
-    except ValueError as error:
-        raise ValueError(f"{source}: {error}") from error
-
-
-def _convert(value, hint, source, name):
-    """`value` as the type `hint` asks for; lists become tuples, whole numbers floats, text numbers."""
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if hint is typing.Any or isinstance(hint, typing.TypeVar):
-        return value
-    if origin in (typing.Union, types.UnionType):
-        if value is None and type(None) in arguments:
-            return None
-        choices = [choice for choice in arguments if choice is not type(None)]
-        for choice in choices:
-            try:
-                return _convert(value, choice, source, name)
-            except ValueError:
-                if len(choices) == 1:
-                    raise
-    elif origin is typing.Literal:
-        if value in arguments:
-            return value
-    elif is_dataclass(hint):
-        return value if isinstance(value, hint) else _build(hint, value, source, name + ".")
-    elif (origin or hint) is tuple and isinstance(value, tuple | list):
-        if not arguments:
-            return tuple(value)
-        of_any_length = len(arguments) == 2 and arguments[1] is Ellipsis
-        inner = (arguments[0],) * len(value) if of_any_length else arguments
-        if len(inner) == len(value):
-            pairs = zip(value, inner, strict=True)
-            return tuple(_convert(item, kind, source, f"{name}[{i}]") for i, (item, kind) in enumerate(pairs))
-    elif hint is float and not isinstance(value, bool):
-        try:
-            return float(value)  # YAML 1.1 reads 1e-3 as text
-        except (TypeError, ValueError):
-            pass
-    elif hint is Path and isinstance(value, str | Path):
-        return Path(value)
-    elif isinstance(value, origin or hint) and not (hint is int and isinstance(value, bool)):
-        return value
-    expected = getattr(hint, "__name__", None) if origin is None else str(hint)
-    raise ValueError(f"{source}: entry {name!r} is {value!r}; expected {expected}")
+def _locate(cls: type, place: Sequence[int | str]) -> tuple[str, type]:
+    """Write a place within `cls` as text, such as ``views.crop[0]``, and name the dataclass that holds it."""
+    entry, owner = "", cls
+    inner: Any = cls
+    for step in place:
+        if isinstance(step, int):
+            entry += f"[{step}]"
+            continue
+        if not is_dataclass(inner):
+            break  # a member of a union, which is no entry
+        owner = inner
+        entry += f".{step}" if entry else step
+        hint = typing.get_type_hints(owner).get(step)
+        inner = next((kind for kind in (hint, *typing.get_args(hint)) if is_dataclass(kind)), None)
+    return entry, owner

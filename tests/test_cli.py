@@ -1,5 +1,7 @@
 """The command line: the whole way on a tiny screen, and clear words for wrong input."""
 
+import dataclasses
+import re
 import subprocess
 import sys
 
@@ -8,7 +10,10 @@ import pandas as pd
 import pytest
 import yaml
 
-from cellclr_lib.cli import main
+from cellclr_lib.cli import COMMANDS, main
+from cellclr_lib.data import CropConfig, Screen, SimulationConfig
+from cellclr_lib.learning import TrainConfig
+from cellclr_lib.pipeline.reproduction import Reproduction
 
 
 @pytest.fixture(scope="module")
@@ -18,17 +23,8 @@ def way(tmp_path_factory, tiny_screen):
     store, run, features = folder / "store", folder / "run", folder / "features.npy"
     (folder / "train.yaml").write_text("epochs: 3\nbatch_size: 32\ninput_px: 32\n")
     assert main(["crop", str(tiny_screen.root), str(store), "--jobs", "1"]) == 0
-    train = [
-        "train",
-        str(store),
-        "--folder",
-        str(run),
-        "--config",
-        str(folder / "train.yaml"),
-        "--set",
-        "epochs=1",
-    ]
-    assert main(train) == 0
+    settings = ["--config", str(folder / "train.yaml"), "--epochs", "1", "--views.crop_area", "0.5", "1"]
+    assert main(["train", str(store), "--folder", str(run), *settings]) == 0
     assert main(["embed", str(run / "checkpoint.pt"), str(store), str(features)]) == 0
     assert main(["evaluate", str(store), str(features), "--out", str(folder / "scores.csv")]) == 0
     assert main(["export", str(store), str(features), str(folder / "profiles.parquet")]) == 0
@@ -70,21 +66,15 @@ def test_what_cannot_be_exported_is_said(way, capsys):
 def test_single_settings_win_over_the_file(way):
     settings = yaml.safe_load((way / "run" / "config.yaml").read_text())
     assert (settings["epochs"], settings["batch_size"]) == (1, 32)
+    assert settings["views"]["crop_area"] == [0.5, 1.0]
 
 
 def test_simulate(tmp_path, capsys):
-    arguments = [
-        "simulate",
-        str(tmp_path / "screen"),
-        "--size",
-        "smoke",
-        "--set",
-        "weeks=[2]",
-        "--set",
-        "replicates=1",
-    ]
-    assert main(arguments) == 0
+    (tmp_path / "few.yaml").write_text("replicates: 1\n")
+    few = ["--config", str(tmp_path / "few.yaml")]
+    assert main(["simulate", str(tmp_path / "screen"), "--size", "smoke", "--weeks", "2", *few]) == 0
     assert "fields" in capsys.readouterr().out
+    assert Screen(tmp_path / "screen").fields["plate"].nunique() < len(SimulationConfig.smoke().weeks) * 2
 
 
 @pytest.mark.parametrize(
@@ -92,8 +82,7 @@ def test_simulate(tmp_path, capsys):
     [
         (["crop", "nowhere", "store"], "nowhere/BBBC021_v1_image.csv"),
         (["train", "nowhere"], "no finished cell store at nowhere"),
-        (["train", "nowhere", "--set", "epoch=3"], "unknown entry 'epoch'"),
-        (["train", "nowhere", "--set", "epochs"], "NAME=VALUE"),
+        (["train", "nowhere", "--epochs", "0"], "epochs is 0; expected 1 or more"),
         (["train", "nowhere", "--config", "none.yaml"], "none.yaml"),
     ],
 )
@@ -114,14 +103,60 @@ def test_a_broken_yaml_is_named(tmp_path, capsys):
     assert "broken.yaml" in capsys.readouterr().err
 
 
-def test_help_and_usage():
-    for command in ([], ["simulate"], ["crop"], ["train"], ["embed"], ["evaluate"], ["export"]):
-        with pytest.raises(SystemExit) as stop:
-            main([*command, "--help"])
-        assert stop.value.code == 0
+@pytest.mark.parametrize("command", [None, *COMMANDS])
+def test_help(command, capsys):
     with pytest.raises(SystemExit) as stop:
-        main(["fly"])
+        main([*([command] if command else []), "--help"])
+    assert stop.value.code == 0
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in COMMANDS) if command is None else f"cellclr_lib {command}" in shown
+
+
+@pytest.mark.parametrize(
+    ("command", "config"),
+    [("simulate", SimulationConfig), ("crop", CropConfig), ("train", TrainConfig), ("reproduce", Reproduction)],
+)
+def test_help_shows_every_setting_with_its_default(command, config, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "90")  # one column
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    shown = " ".join(re.sub("[│╭╮╰╯─]", " ", capsys.readouterr().out).split())
+
+    def look(settings, prefix=""):
+        for field in dataclasses.fields(settings):
+            value, name = getattr(settings, field.name), f"--{prefix}{field.name}"
+            if dataclasses.is_dataclass(value):
+                look(value, f"{prefix}{field.name}.")
+                continue
+            said = re.search(rf"{re.escape(name)} (.*?)\(default: ([^)]*)\)", shown)
+            assert said, name
+            wanted = " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            assert isinstance(value, bool) or said[2] == wanted, name
+
+    look(config())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["fly"], "invalid choice: 'fly'"),
+        (["train", "nowhere", "--epoch", "3"], "--epoch"),
+        (["train", "nowhere", "--epochs", "many"], "many"),
+        (["train"], "STORE"),
+        (["download", "there", "--all", "--moa_only"], "--all"),
+    ],
+)
+def test_wrong_usage(arguments, words, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
     assert stop.value.code == 2
+    assert words in capsys.readouterr().err
+
+
+def test_a_file_with_a_wrong_entry(tmp_path, capsys):
+    (tmp_path / "mine.yaml").write_text("epoch: 3")
+    assert main(["train", "nowhere", "--config", str(tmp_path / "mine.yaml")]) == 1
+    assert "mine.yaml: unknown entry 'epoch'; TrainConfig knows encoder" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,9 @@ def test_what_is_not_mentioned_keeps_its_default(tmp_path):
     path = tmp_path / "c.yaml"
     path.write_text("lr: 1e-4\ninner:\n  used: false\n")  # PyYAML reads 1e-4 as text
     assert configs.load_yaml(Outer, path) == Outer(lr=1e-4, inner=Inner(used=False))
+    for text, lr in {"1e-4": 1e-4, "1E+2": 100.0, "-2e3": -2000.0, "3.": 3.0, "5": 5.0, ".inf": float("inf")}.items():
+        path.write_text(f"lr: {text}\n")
+        assert configs.load_yaml(Outer, path).lr == lr
     path.write_text("")
     assert configs.load_yaml(Outer, path) == Outer()
 
@@ -60,14 +63,20 @@ def test_what_is_not_mentioned_keeps_its_default(tmp_path):
     [
         ("epoch: 3", "unknown entry 'epoch'"),
         ("inner: {sigma: 3}", "unknown entry 'inner.sigma'"),
-        ("epochs: many", "'epochs' is 'many'; expected int"),
-        ("epochs: true", "'epochs' is True; expected int"),
-        ("lr: [1]", "'lr' is .*expected float"),
+        ("epochs: many", "'epochs' is 'many'; expected a valid integer"),
+        ("epochs: true", "'epochs' is True; expected a valid integer"),
+        ("epochs: 3.5", "'epochs' is 3.5; expected a valid integer"),
+        ("epochs: '3'", "'epochs' is '3'; expected a valid integer"),
+        ("lr: [1]", "'lr' is .*expected a valid number"),
+        ("lr: true", "'lr' is True; expected a valid number"),
+        ("used: 1", "unknown entry 'used'; Outer knows name, lr"),
+        ("inner: {used: 1}", "'inner.used' is 1; expected a valid boolean"),
+        ("folder: 3", "entry 'folder' is 3; expected"),
         ("mode: fp8", "'mode' is 'fp8'"),
         ("inner: 3", "entry 'inner'.* must hold"),
         ("inner: {sigma_px: [1, 2, 3]}", "'inner.sigma_px'"),
         ("inner: {shape: [a]}", "'inner.shape\\[0\\]'"),
-        ("epochs: -1", "epochs is -1"),
+        ("epochs: -1", "epochs is -1; expected 0 or more$"),
         ("- 1", "must hold"),
         ("a: [", "not valid YAML"),
     ],

@@ -66,11 +66,13 @@ def backward(
         halves = tuple(torch.cat(half).requires_grad_() for half in zip(*projected, strict=True))
     z1, z2 = map(distributed.gather, halves)
     loss = loss_of(z1, z2)
-    loss.backward()
-    if parts:
-        gradients = zip(*(half.grad.split(chunk_cells) for half in halves), strict=True)
-        for part, gradient in zip(parts, gradients, strict=True):
-            project(*part).backward(torch.cat(gradient))
+    if not parts:
+        loss.backward()
+    else:
+        gradients = torch.autograd.grad(loss, halves)
+        chunks = zip(*(gradient.split(len(parts[0][0])) for gradient in gradients), strict=True)
+        for part, chunk in zip(parts, chunks, strict=True):
+            project(*part).backward(torch.cat(chunk))
     return loss.detach(), z1.detach(), z2.detach()
 
 

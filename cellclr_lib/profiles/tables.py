@@ -12,7 +12,7 @@ chapter 10, *your own screen*.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -20,8 +20,8 @@ import pandas as pd
 if TYPE_CHECKING:
     from anndata import AnnData
 
-    Annotations = pd.DataFrame | AnnData
-    Features = np.ndarray | pd.DataFrame
+    Annotations: TypeAlias = pd.DataFrame | AnnData
+    Features: TypeAlias = np.ndarray | pd.DataFrame
 
 # Our columns under the names that the tables of other tools carry; any other column keeps its own.
 METADATA = {
@@ -85,6 +85,7 @@ class Profiles:
         self, meta: Annotations, feats: Features | None = None, columns: Sequence[str] = ()
     ) -> None:
         self._source, self._alone = meta, feats is None
+        self.meta: pd.DataFrame
         self.names: list[str] | None = None
         if feats is not None:
             self.meta = ours(meta)

@@ -66,9 +66,9 @@ def test_scores_do_not_depend_on_the_form(cells, form):
     for score in (replicate_retrieval, week_accuracy, control_retrieval):
         pd.testing.assert_frame_equal(score(*form(*wells)).neighbours, score(*wells).neighbours, check_dtype=False)
     for score in (nsc, nscb):
-        again = score(*form(*treated))
-        assert (again.correct, again.total, again.left_out) == (score(*treated).correct, score(*treated).total, score(*treated).left_out)
-        assert bootstrap_interval(again) == bootstrap_interval(score(*treated))
+        again, expected = score(*form(*treated)), score(*treated)
+        assert (str(again), again.left_out) == (str(expected), expected.left_out)
+        assert bootstrap_interval(again) == bootstrap_interval(expected)
 
 
 @pytest.mark.parametrize("form", FORMS)
