@@ -1,8 +1,8 @@
 """Run the stages from a screen to a score, one command per stage; each calls one library function.
 
-``python -m cellclr_lib COMMAND --help`` lists every setting of a stage with its default. Settings come from a YAML
-file (``--config``), single ones from options of their names (``--epochs 3``, ``--views.blur_sigma_px 0.1 2``). Exit
-status: 0 done, 1 something is wrong with the input (said in one line), 2 wrong usage, 130 interrupted.
+``python -m cellclr_lib COMMAND --help`` lists every setting of a stage with its default. Settings come from a
+YAML file (``--config``), single ones from options of their names (``--epochs 3``, ``--views.crop_area 0.5 1``).
+Exit status: 0 done, 1 something is wrong with the input (said in one line), 2 wrong usage, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -172,7 +172,8 @@ def parse(options: type, arguments: Sequence[str], *, base: Any = None, prog: st
     """
     from cellclr_lib.settings import load_yaml
 
-    how = {"prog": prog, "args": list(arguments), "use_underscores": True, "config": (tyro.conf.FlagCreatePairsOff,)}
+    how: dict[str, Any] = {"prog": prog, "args": list(arguments), "use_underscores": True}
+    how["config"] = (tyro.conf.FlagCreatePairsOff,)
     if base is None:
         return tyro.cli(options, **how)
     if file := _early("--config", arguments):

@@ -28,7 +28,8 @@ class _Loader(yaml.SafeLoader):
     """Read ``1e-4`` as a number, as YAML 1.2 does and PyYAML does not."""
 
 
-_Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789"))
+_FLOAT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$")
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456789"))
 
 
 def to_dict(config: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A `CellStore`: single-cell crops on disk, memory-mapped, beside a row-aligned table.
+"""Keep single-cell crops on disk, memory-mapped, beside a row-aligned table.
 
 A store is a folder::
 
@@ -11,21 +11,30 @@ Many processes can open one store and share one copy of the pixels. `store.json`
 the store as complete. Explained in chapter 2, *from fields to cells*.
 """
 
+from __future__ import annotations
+
 import json
+from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
 
 from cellclr_lib import atomic
 
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
+
 CHANNELS = ("dna", "tubulin", "actin")
 DTYPES = (np.uint8, np.uint16)
 
 
 class CellStore:
-    """Single-cell crops and their table; open with `CellStore.open`, make with `CellStore.from_arrays`.
+    """Hold single-cell crops and their table; open with `CellStore.open`, make with `CellStore.from_arrays`.
+
+    A store is a map-style dataset of torch: ``len(store)`` cells, ``store[i]`` the crop of cell i.
 
     Attributes
     ----------
@@ -44,14 +53,38 @@ class CellStore:
     Notes
     -----
     Explained in chapter 2, *from fields to cells*.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> table = pd.DataFrame({"plate": "p1", "well": "B02", "compound": ["DMSO", "DMSO", "taxol"]})
+    >>> store = CellStore.from_arrays(np.zeros((3, 3, 32, 32), np.uint8), table, Path(folder.name) / "store")
+    >>> len(store), store[0].shape, store.channels
+    (3, (3, 32, 32), ('dna', 'tubulin', 'actin'))
+    >>> from torch.utils.data import DataLoader
+    >>> [batch.shape[0] for batch in DataLoader(store, batch_size=2)]
+    [2, 1]
+    >>> folder.cleanup()
     """
 
-    def __init__(self, path, images, table, rejected, info):
+    def __init__(
+        self, path: Path, images: np.ndarray, table: pd.DataFrame, rejected: pd.DataFrame, info: dict[str, Any]
+    ) -> None:
         self.path, self.images, self.table, self.rejected, self.info = path, images, table, rejected, info
 
     @classmethod
-    def open(cls, path):
-        """Open the store in folder `path` without reading its pixels.
+    def open(cls, path: str | Path) -> Self:
+        """Open a store without reading its pixels.
+
+        Parameters
+        ----------
+        path : path-like
+            Its folder.
+
+        Returns
+        -------
+        CellStore
 
         Raises
         ------
@@ -82,8 +115,16 @@ class CellStore:
         return cls(path, images, table, rejected, info)
 
     @classmethod
-    def from_arrays(cls, images, table, path, channels=None, **info):
-        """Write `images` and `table` as a store in folder `path`.
+    def from_arrays(
+        cls,
+        images: np.ndarray,
+        table: pd.DataFrame,
+        path: str | Path,
+        *,
+        channels: Sequence[str] | None = None,
+        **info: Any,
+    ) -> Self:
+        """Write crops and their table as a store.
 
         Parameters
         ----------
@@ -111,10 +152,20 @@ class CellStore:
         images = np.asarray(images)
         if images.ndim != 4:
             raise ValueError(f"images must be (N, C, H, W), not {images.shape}")
-        return cls.from_batches([(images, table)], images.shape, images.dtype, path, channels, **info)
+        return cls.from_batches([(images, table)], images.shape, images.dtype, path, channels=channels, **info)
 
     @classmethod
-    def from_batches(cls, batches, shape, dtype, path, channels=None, rejected=None, **info):
+    def from_batches(
+        cls,
+        batches: Iterable[tuple[np.ndarray, pd.DataFrame]],
+        shape: Sequence[int],
+        dtype: DTypeLike,
+        path: str | Path,
+        *,
+        channels: Sequence[str] | None = None,
+        rejected: pd.DataFrame | None = None,
+        **info: Any,
+    ) -> Self:
         """Write a store batch by batch, so that it may be larger than memory.
 
         Parameters
@@ -174,14 +225,18 @@ class CellStore:
         return cls.open(path)
 
     @property
-    def channels(self):
-        """Channel names, in the order of axis 1 of `images`."""
+    def channels(self) -> tuple[str, ...]:
+        """Names of the channels, in the order of axis 1 of `images`."""
         return tuple(self.info["channels"])
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.images)
 
-    def __repr__(self):
+    def __getitem__(self, index: int | slice | np.ndarray) -> np.ndarray:
+        """Read the crop of one cell, (C, H, W), or of several, (n, C, H, W), into memory."""
+        return np.array(self.images[index])
+
+    def __repr__(self) -> str:
         count, channels, height, width = self.images.shape
         what = f"{count} cells, {channels} × {height} × {width} px {self.images.dtype}"
         return f"CellStore({str(self.path)!r}: {what})"

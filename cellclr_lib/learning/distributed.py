@@ -3,51 +3,65 @@
 Each rank holds an equal part of every batch. Three things make the result that of one process with the whole
 batch: all projections are gathered for the loss, batch normalisation uses the mean and variance of the whole
 batch, and gradients are averaged. Every rank computes the same whole loss, so gradients are those of its sum over
-ranks until `average_gradients` divides by their number. Explained in chapter 8, *tuning*.
+ranks until `average_gradients` divides by their number. The gather and the mean that carry gradients are our own
+ten lines each: those of `torch.distributed.nn.functional` are deprecated (torch 2.15), what is to replace them is
+private, and both send more. Explained in chapter 8, *tuning*.
 """
+
+from collections.abc import Iterable
+from typing import Any, TypeVar
 
 import torch
 from torch import distributed, nn
 
 from cellclr_lib.views import augmentation
+from cellclr_lib.views.config import ViewConfig
+
+Rows = TypeVar("Rows", bound=Any)  # a sequence or tensor, cut along its first axis
 
 
-def world_size():
-    """Number of ranks; 1 without a process group."""
+def world_size() -> int:
+    """Return the number of ranks; 1 without a process group."""
     return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
 
 
-def rank():
-    """Number of this rank, from 0."""
+def rank() -> int:
+    """Return the number of this rank, from 0."""
     return distributed.get_rank() if world_size() > 1 else 0
 
 
-def local_part(rows):
-    """This rank's part of a batch: the `rank`-th of `world_size` equal runs of `rows` (a sequence or tensor)."""
+def local_part(rows: Rows) -> Rows:
+    """Take this rank's part of a batch: the `rank`-th of `world_size` equal runs of `rows`."""
     size = len(rows) // world_size()
-    return rows[rank() * size : (rank() + 1) * size]
+    part: Rows = rows[rank() * size : (rank() + 1) * size]
+    return part
 
 
-def two_local_views(images, config, generator, partners):
-    """Two views of this rank's share of a batch, the same ones however many ranks share it; see `augmentation`."""
+def two_local_views(
+    images: torch.Tensor, config: ViewConfig, generator: torch.Generator, partners: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Draw two views of this rank's part of a batch, the same ones however many ranks share it."""
     if world_size() == 1:
         return augmentation.two_views(images, config, generator, partners)
     whole = (world_size() * len(images), *images.shape[1:])
-    draws = [
-        augmentation.draw_view(config, whole, generator) for _ in range(2)
-    ]  # of all cells: a few numbers each
-    mine = [draw.map(lambda t: local_part(t).to(images.device)) for draw in draws]
-    return tuple(
-        augmentation.apply_view(shown, draw, config) for shown, draw in zip((images, partners), mine, strict=True)
+    # Of all cells: a few numbers each.
+    first, second = (augmentation.draw_view(config, whole, generator) for _ in range(2))
+    view1, view2 = (
+        augmentation.apply_view(shown, draw.map(lambda t: local_part(t).to(images.device)), config)
+        for shown, draw in ((images, first), (partners, second))
     )
+    return view1, view2
 
 
-def gather(z):
-    """Projections (n, P) of every rank, (count · n, P) in the order of ranks; gradients flow to all."""
-    return _Gather.apply(_precise(z)) if world_size() > 1 else z
+def gather(z: torch.Tensor) -> torch.Tensor:
+    """Gather the projections (n, P) of all ranks, (world_size · n, P) in their order; gradients flow to all."""
+    if world_size() == 1:
+        return z
+    gathered: torch.Tensor = _Gather.apply(_precise(z))
+    return gathered
 
 
-def average_gradients(parameters):
+def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
     """Replace each gradient by its mean over ranks."""
     if world_size() > 1:
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
@@ -59,10 +73,11 @@ def average_gradients(parameters):
             gradient.copy_(mean.view_as(gradient))
 
 
-def synchronize_batch_norm(network, device):
-    """`network` with batch normalisation over the batch of all ranks; torch's own on a GPU, ours on a CPU."""
+def synchronize_batch_norm(network: nn.Module, device: torch.device) -> nn.Module:
+    """Normalise over the batch of all ranks: by torch's own layer on a GPU, by ours on a CPU."""
     if world_size() > 1 and device.type == "cuda":
-        return nn.SyncBatchNorm.convert_sync_batchnorm(network)
+        converted: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(network)
+        return converted
     if world_size() > 1:
         for module in network.modules():
             if type(module) is nn.BatchNorm2d:
@@ -71,10 +86,15 @@ def synchronize_batch_norm(network, device):
 
 
 class SynchronizedBatchNorm(nn.BatchNorm2d):
-    """Batch normalisation whose mean and variance are those of the batches of all ranks."""
+    """Normalise with the mean and variance of the batches of all ranks."""
 
-    def forward(self, images):
-        """Normalised `images` (n, C, H, W)."""
+    running_mean: torch.Tensor
+    running_var: torch.Tensor
+    num_batches_tracked: torch.Tensor
+    momentum: float
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Normalise `images` (n, C, H, W)."""
         if not self.training:
             return super().forward(images)
         x = _precise(images)
@@ -90,20 +110,20 @@ class SynchronizedBatchNorm(nn.BatchNorm2d):
         return (x * scale[:, None, None] + self.bias[:, None, None]).to(images.dtype)
 
 
-def _precise(values):
-    """Float32 of anything shorter: sums over ranks need it."""
+def _precise(values: torch.Tensor) -> torch.Tensor:
+    """Convert anything shorter to float32: sums over ranks need it."""
     return values if values.dtype == torch.float64 else values.float()
 
 
 class _Gather(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, z):
+    def forward(ctx: Any, z: torch.Tensor) -> torch.Tensor:
         parts = [torch.empty_like(z) for _ in range(world_size())]
         distributed.all_gather(parts, z.contiguous())
         return torch.cat(parts)
 
     @staticmethod
-    def backward(ctx, gradient):
+    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
         gradient = gradient.clone(memory_format=torch.contiguous_format)
         distributed.all_reduce(gradient)
         return local_part(gradient)
@@ -111,13 +131,13 @@ class _Gather(torch.autograd.Function):
 
 class _Mean(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, values):
+    def forward(ctx: Any, values: torch.Tensor) -> torch.Tensor:
         values = values.clone()
         distributed.all_reduce(values)
         return values / world_size()
 
     @staticmethod
-    def backward(ctx, gradient):
+    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
         gradient = gradient.clone()
         distributed.all_reduce(gradient)
         return gradient / world_size()

@@ -1,12 +1,20 @@
-"""Optimisers and the learning rate's way through training. Explained in chapter 5, *training*."""
+"""Build the optimiser of a training, and compute its learning rate step by step.
+
+The learning rate is a formula of the step and not a `torch.optim.lr_scheduler`: it needs no state in a checkpoint,
+so a resumed training cannot be at another place of the schedule than its optimiser. Explained in chapter 5,
+*training*.
+"""
 
 import math
+from collections.abc import Iterable
 
 import torch
 
+from cellclr_lib.learning.config import TrainConfig
 
-def learning_rate(config, step, steps_per_epoch):
-    """Learning rate of one step: a linear rise over the warm-up, then half a cosine down to zero.
+
+def learning_rate(config: TrainConfig, step: int, steps_per_epoch: int) -> float:
+    """Compute the learning rate of one step: a linear rise over the warm-up, then half a cosine down to zero.
 
     Parameters
     ----------
@@ -15,6 +23,17 @@ def learning_rate(config, step, steps_per_epoch):
     step : int
         Counted from 0 over all epochs.
     steps_per_epoch : int
+
+    Returns
+    -------
+    float
+        In [0, ``config.lr``].
+
+    Examples
+    --------
+    >>> config = TrainConfig(lr=1.0, epochs=3, warmup_epochs=1)
+    >>> [round(learning_rate(config, step, steps_per_epoch=2), 2) for step in range(6)]
+    [0.5, 1.0, 1.0, 0.85, 0.5, 0.15]
     """
     total, warmup = config.epochs * steps_per_epoch, config.warmup_epochs * steps_per_epoch
     if step < warmup:
@@ -22,8 +41,25 @@ def learning_rate(config, step, steps_per_epoch):
     return config.lr * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))
 
 
-def build_optimizer(config, parameters):
-    """AdamW or LARS over `parameters`; biases and normalisation weights (1-D) are not decayed."""
+def build_optimizer(config: TrainConfig, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
+    """Build AdamW or LARS for some parameters; biases and normalisation weights (1-D) are not decayed.
+
+    Parameters
+    ----------
+    config : TrainConfig
+        ``optimizer``, ``lr`` and ``weight_decay``.
+    parameters : iterable of Parameter
+
+    Returns
+    -------
+    torch.optim.Optimizer
+
+    Examples
+    --------
+    >>> optimizer = build_optimizer(TrainConfig(weight_decay=0.1), torch.nn.Linear(3, 2).parameters())
+    >>> [group["weight_decay"] for group in optimizer.param_groups]
+    [0.1, 0.0]
+    """
     parameters = list(parameters)
     groups = [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
@@ -35,17 +71,25 @@ def build_optimizer(config, parameters):
 
 
 class LARS(torch.optim.Optimizer):
-    """Layer-wise adaptive rate scaling, for large batches (You et al. 2017, arXiv 1708.03888).
+    """Scale the rate of each layer to its weights, for large batches (You et al. 2017, arXiv 1708.03888).
 
     Each matrix moves by a step in proportion to its own norm; 1-D parameters take plain momentum steps.
     Expect learning rates near 0.3 · batch size / 256, as in SimCLR.
     """
 
-    def __init__(self, params, lr, momentum=0.9, weight_decay=0.0, trust=0.001):
-        super().__init__(params, dict(lr=lr, momentum=momentum, weight_decay=weight_decay, trust=trust))
+    def __init__(
+        self,
+        params: Iterable[dict[str, object]],
+        lr: float,
+        momentum: float = 0.9,
+        weight_decay: float = 0.0,
+        trust: float = 0.001,
+    ) -> None:
+        defaults = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "trust": trust}
+        super().__init__(params, defaults)
 
     @torch.no_grad()
-    def step(self):
+    def step(self) -> None:  # type: ignore[override]
         """Make one step from the gradients at hand."""
         for group in self.param_groups:
             for parameter in group["params"]:

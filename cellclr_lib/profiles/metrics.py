@@ -1,4 +1,4 @@
-"""Score profiles: is the nearest neighbour of the same kind, once the easy neighbours are excluded?
+"""Score profiles by whether the nearest neighbour is of the same kind, once easy neighbours are excluded.
 
 NSC excludes neighbours of the same compound, NSCB those of the same week as well (Ljosa et al. 2013; Ando et al.
 2017); the difference of the two, the drop, shows how much a score owes to the week. The other scores use no

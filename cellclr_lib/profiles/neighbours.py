@@ -1,4 +1,4 @@
-"""Ask for each profile whether its nearest admissible neighbour is right; every score of retrieval is such a question.
+"""Find the nearest admissible neighbour of each profile, and whether it is right: the core of every score.
 
 Which neighbours are admissible and what is right is said by columns of the annotations (`retrieval`). Of rows that
 tie exactly the first one counts. Explained in chapter 6, *evaluation*.
@@ -161,7 +161,8 @@ def retrieval(
     def fits(q: np.ndarray) -> np.ndarray:
         return np.logical_and.reduce([agree[column](q) for column in right])
 
-    return _nearest(meta, feats, np.flatnonzero(asked), admissible, fits, answerable_only, name, protocol, left_out)
+    rows = np.flatnonzero(asked)
+    return _nearest(meta, feats, rows, admissible, fits, answerable_only, name, protocol, left_out)
 
 
 def confusion(score: Score) -> pd.DataFrame:
@@ -241,7 +242,7 @@ def _agreement(column: pd.Series) -> Mask:
 
 
 def _membership(column: pd.Series) -> np.ndarray:
-    """Tell which values each row holds, (n, values) bool; a row holds one value or a set of them."""
+    """Mark which values each row holds, (n, values) bool; a row holds one value or a set of them."""
     sets = [tuple(v) if isinstance(v, tuple | list | set | frozenset) else (v,) for v in column]
     row = np.repeat(np.arange(len(sets)), [len(values) for values in sets])
     code, names = pd.factorize(np.array([value for values in sets for value in values], dtype=object))
@@ -253,5 +254,6 @@ def _membership(column: pd.Series) -> np.ndarray:
 def _confined(meta: pd.DataFrame, right: Sequence[str], column: str) -> np.ndarray:
     """Mask of the rows whose kind (the columns `right`) shares one value of `column` in all its rows."""
     kind = meta.groupby(list(right), sort=False, dropna=False).ngroup().to_numpy()
-    shared: np.ndarray = pd.DataFrame(_membership(meta[column])).groupby(kind).transform("all").any(axis=1).to_numpy()
+    member = pd.DataFrame(_membership(meta[column]))
+    shared: np.ndarray = member.groupby(kind).transform("all").any(axis=1).to_numpy()
     return shared

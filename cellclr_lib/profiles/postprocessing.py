@@ -108,7 +108,8 @@ class ZScore(_Transform):
     def _fit(self, meta: pd.DataFrame, feats: np.ndarray) -> None:
         if self.rows not in ("controls", "all") or self.by not in (None, "plate", "batch"):
             raise ValueError(
-                f"rows={self.rows!r}, by={self.by!r}; expected rows 'controls' or 'all', by None, 'plate' or 'batch'"
+                f"rows={self.rows!r}, by={self.by!r}; expected rows 'controls' or 'all', "
+                "by None, 'plate' or 'batch'"
             )
         chosen = is_control(meta) if self.rows == "controls" else np.ones(len(meta), dtype=bool)
         self.moments_ = {}

@@ -95,8 +95,8 @@ class Profiles:
             self.names = [name for name in meta if not str(name).startswith(PREFIX)]
             if len(self.names) in (0, len(meta.columns)):
                 raise TypeError(
-                    f"one table alone must hold {PREFIX}* columns and features; it has {', '.join(map(str, meta))}. "
-                    "Or give annotations and features as two: (meta, feats)"
+                    f"one table alone must hold {PREFIX}* columns and features; it has "
+                    f"{', '.join(map(str, meta))}. Or give annotations and features as two: (meta, feats)"
                 )
             if text := [name for name in self.names if not pd.api.types.is_numeric_dtype(meta[name])]:
                 raise ValueError(f"feature {text[0]!r} is not a number; an annotation is named {PREFIX}…")
@@ -106,7 +106,8 @@ class Profiles:
             feats = meta.X.toarray() if hasattr(meta.X, "toarray") else meta.X
         else:
             raise TypeError(
-                f"expected (meta, feats), one table with {PREFIX}* columns or an AnnData; got {type(meta).__name__}"
+                f"expected (meta, feats), one table with {PREFIX}* columns or an AnnData; "
+                f"got {type(meta).__name__}"
             )
         self.feats = checked(self.meta, feats, columns)
 

@@ -81,15 +81,15 @@ def test_training_with_pairs_repeats_itself_and_resumes(tmp_path, kind):
     )  # fmt: skip
     first = train(store, dataclasses.replace(config, folder=str(tmp_path / "a")))
 
-    class Stop(Exception):
+    class StopError(Exception):
         pass
 
     def stop(state):
         if state.epoch == 2:
-            raise Stop
+            raise StopError
 
     killed = dataclasses.replace(config, folder=str(tmp_path / "b"))
-    with pytest.raises(Stop):
+    with pytest.raises(StopError):
         train(store, killed, on_epoch=stop)
     second = train(store, killed)
     pd.testing.assert_frame_equal(first.history.drop(columns="seconds"), second.history.drop(columns="seconds"))

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from cellclr_lib.data import CellStore
-from cellclr_lib.learning import TrainConfig, embed, train
+from cellclr_lib.learning import TrainConfig, embed, train, trainer
 from cellclr_lib.learning.checkpoint import load_checkpoint
 from cellclr_lib.learning.loader import read_shrunk
 from cellclr_lib.learning.optimizer import learning_rate
@@ -88,7 +88,7 @@ def test_same_seed_same_result_whatever_the_global_seed(store, tmp_path):
     assert results[0].history["loss"].iloc[0] != results[2].history["loss"].iloc[0]
 
 
-class Killed(Exception):
+class KilledError(Exception):
     pass
 
 
@@ -102,12 +102,12 @@ def test_resumes_exactly(store, tmp_path, control_weight, optimizer):
 
     def killed(state):
         if state.epoch == 3:
-            raise Killed  # after the checkpoint of epoch 2
+            raise KilledError  # after the checkpoint of epoch 2
         return column(state)
 
     undisturbed = train(store, dataclasses.replace(config, folder=str(tmp_path / "a")), on_epoch=column)
     resumed = dataclasses.replace(config, folder=str(tmp_path / "b"))
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         train(store, resumed, on_epoch=killed)
     assert load_checkpoint(tmp_path / "b" / "checkpoint.pt")["epoch"] == 2
     assert_same_run(undisturbed, train(store, resumed, on_epoch=column))
@@ -204,7 +204,7 @@ def drawn_rows(config, store, monkeypatch, tmp_path):
 
         return lambda batches: map(read, batches)
 
-    monkeypatch.setattr(sys.modules[train.__module__], "pixel_source", source)
+    monkeypatch.setattr(trainer, "pixel_source", source)
     train(store, dataclasses.replace(config, epochs=1, folder=str(tmp_path / "run")))
     return np.array(rows)
 
