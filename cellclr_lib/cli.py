@@ -327,7 +327,7 @@ def _export(arguments: Sequence[str]) -> str:
     if options.profiles.suffix == ".h5ad":
         to_anndata(meta, feats).write_h5ad(options.profiles)
     else:
-        to_parquet(options.profiles, meta, feats)
+        to_parquet(meta, feats, options.profiles)
     return f"exported: {options.profiles}, {feats.shape[0]} wells × {feats.shape[1]} features"
 
 

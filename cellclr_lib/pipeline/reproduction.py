@@ -77,7 +77,7 @@ def reproduce(screen, config, out, *, say=print):
     feats = _features(trained.checkpoint, store, training.device, out / "features.npy")
     say(f"scores: {out / 'scores.csv'}")
     tables = [
-        tabulate_scores(store.table, feats, protocol).assign(protocol=protocol) for protocol in config.protocols
+        tabulate_scores(store.table, feats, protocol=protocol).assign(protocol=protocol) for protocol in config.protocols
     ]
     table = pd.concat(tables, ignore_index=True)
     table = table[[*COLUMNS, *(name for name in table if name not in COLUMNS)]]

@@ -1,4 +1,4 @@
-"""Profiles as others read them: Parquet for pycytominer and copairs, AnnData for scanpy.
+"""Write profiles as others read them: Parquet for pycytominer and copairs, AnnData for scanpy.
 
 Annotation columns come first: ``Metadata_Plate``, ``Metadata_Well``, ``Metadata_Compound``,
 ``Metadata_Concentration`` (µM), ``Metadata_MoA``, ``Metadata_Batch`` (the week) and so on; the features follow.
@@ -6,40 +6,37 @@ Where a well has no known mechanism this library holds an empty text, and others
 written. Explained in chapter 10, your own screen.
 """
 
-from pathlib import Path
+from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
 import pandas as pd
 
-from cellclr_lib.profiles.tables import checked
+from cellclr_lib.profiles.tables import PREFIX, Profiles, make_anndata, ours, theirs
 
-# Our columns under the names that the tables of other tools carry; any other column keeps its own.
-METADATA = {
-    "plate": "Metadata_Plate",
-    "well": "Metadata_Well",
-    "site": "Metadata_Site",
-    "batch": "Metadata_Batch",
-    "replicate": "Metadata_Replicate",
-    "compound": "Metadata_Compound",
-    "concentration_um": "Metadata_Concentration",
-    "moa": "Metadata_MoA",
-    "role": "Metadata_Role",
-}
-PREFIX = "Metadata_"
-BETWEEN_WEEKS = "|"  # a treatment seen in two weeks lies in the batch "Week1|Week2"
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+    from cellclr_lib.profiles.tables import Annotations, Features
 
 
-def to_parquet(path, meta, feats, names=None):
+def to_parquet(
+    meta: Annotations, feats: Features | None, path: str | Path, *, names: Sequence[str] | None = None
+) -> None:
     """Write one Parquet table of ``Metadata_*`` and feature columns, which pycytominer and copairs read.
 
     Parameters
     ----------
-    path : path
-        Target; its folder must exist.
     meta, feats : DataFrame and (n, D) float array
-        Cells, wells or treatments.
-    names : list of str, optional
-        D feature names. Default: ``Cells_Embedding_0000`` and so on, which pycytominer takes for features of its
-        own accord; with other names, give it the list.
+        Cells, wells or treatments; or another form of `cellclr_lib.profiles.tables`, with None for `feats`.
+    path : path
+        File to write; its folder must exist.
+    names : sequence of str, optional
+        D feature names. Default: those that came with the features, else ``Cells_Embedding_0000`` and so on,
+        which pycytominer takes for features of its own accord; with other names, give it the list.
 
     Raises
     ------
@@ -47,16 +44,29 @@ def to_parquet(path, meta, feats, names=None):
         If the rows do not match, a feature is not finite, or the names do not fit.
     FileNotFoundError
         If there is no such folder.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> meta = pd.DataFrame({"plate": ["p1"], "well": ["B02"], "compound": ["taxol"]})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     to_parquet(meta, np.array([[0.5]], np.float32), f"{folder}/profiles.parquet", names=["area"])
+    ...     list(pd.read_parquet(f"{folder}/profiles.parquet"))
+    ['Metadata_Plate', 'Metadata_Well', 'Metadata_Compound', 'area']
     """
-    path, feats = Path(path), checked(meta, feats)
+    path, profiles = Path(path), Profiles(meta, feats)
     if not path.parent.is_dir():
         raise FileNotFoundError(f"no folder {path.parent} to write {path.name} to; make it first")
-    features = pd.DataFrame(feats, columns=_feature_names(names, feats))
-    pd.concat([_annotations(meta), features], axis=1).to_parquet(path, index=False)
+    features = pd.DataFrame(profiles.feats, columns=_feature_names(names, profiles))
+    pd.concat([theirs(profiles.meta), features], axis=1).to_parquet(path, index=False)
 
 
-def from_parquet(path):
+def from_parquet(path: str | Path) -> tuple[pd.DataFrame, np.ndarray, list[str]]:
     """Read what `to_parquet` wrote.
+
+    Parameters
+    ----------
+    path : path
 
     Returns
     -------
@@ -77,21 +87,19 @@ def from_parquet(path):
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist: expected profiles, as to_parquet writes them")
     table = pd.read_parquet(path)
-    theirs = [name for name in table if name.startswith(PREFIX)]
+    annotations = [name for name in table if name.startswith(PREFIX)]
     names = [name for name in table if not name.startswith(PREFIX)]
-    if not theirs or not names:
-        raise ValueError(f"{path} has {len(theirs)} {PREFIX}* and {len(names)} feature columns; expected both")
-    ours = {name: column for column, name in METADATA.items()}
-    meta = table[theirs].rename(columns=lambda name: ours.get(name, name.removeprefix(PREFIX)))
-    if "moa" in meta:
-        meta["moa"] = meta["moa"].fillna("")
-    if "batch" in meta and "well" not in meta:  # treatments
-        meta["batch"] = [tuple(weeks.split(BETWEEN_WEEKS)) for weeks in meta["batch"]]
-    return meta, table[names].to_numpy(), names
+    if not annotations or not names:
+        raise ValueError(
+            f"{path} has {len(annotations)} {PREFIX}* and {len(names)} feature columns; expected both"
+        )
+    return ours(table[annotations]), table[names].to_numpy(), names
 
 
-def to_anndata(meta, feats, names=None):
-    """Profiles as an `anndata.AnnData`; ``.write_h5ad(path)`` puts it on disk.
+def to_anndata(
+    meta: Annotations, feats: Features | None = None, *, names: Sequence[str] | None = None
+) -> AnnData:
+    """Convert profiles to an `anndata.AnnData`; ``.write_h5ad(path)`` puts it on disk.
 
     Parameters
     ----------
@@ -111,33 +119,21 @@ def to_anndata(meta, feats, names=None):
         As for `to_parquet`.
     """
     try:
-        from anndata import AnnData
+        import anndata  # noqa: F401
     except ImportError as error:
         raise ImportError('AnnData needs its package: pip install -c constraints.txt -e ".[anndata]"') from error
-    feats, obs = checked(meta, feats), _annotations(meta)
-    # Its files hold text as plain Python strings or as categories of them, not in the newer type of pandas.
-    for column in obs.columns[[not pd.api.types.is_numeric_dtype(kind) for kind in obs.dtypes]]:
-        kinds = pd.Index(sorted(obs[column].dropna().unique()), dtype=object)
-        obs[column] = pd.Categorical(obs[column], categories=kinds)
-    obs.index = pd.Index([str(row) for row in range(len(obs))], dtype=object)
-    return AnnData(feats, obs=obs, var=pd.DataFrame(index=pd.Index(_feature_names(names, feats), dtype=object)))
+    profiles = Profiles(meta, feats)
+    var = pd.DataFrame(index=pd.Index(_feature_names(names, profiles), dtype=object))
+    return make_anndata(profiles.meta, profiles.feats, var)
 
 
-def _annotations(meta):
-    meta = meta.reset_index(drop=True)
-    if "moa" in meta:
-        meta["moa"] = meta["moa"].where(meta["moa"] != "")
-    if "batch" in meta:
-        joined = [weeks if isinstance(weeks, str) else BETWEEN_WEEKS.join(weeks) for weeks in meta["batch"]]
-        meta["batch"] = joined
-    meta.attrs = {}  # not every writer takes what may lie in there
-    return meta.rename(columns=lambda column: METADATA.get(column, f"{PREFIX}{column}"))
-
-
-def _feature_names(names, feats):
-    names = [f"Cells_Embedding_{i:04d}" for i in range(feats.shape[1])] if names is None else list(names)
-    if len(names) != feats.shape[1] or len(set(names)) != len(names):
-        raise ValueError(f"{len(set(names))} different names for {feats.shape[1]} features; expected one each")
+def _feature_names(names: Sequence[str] | None, profiles: Profiles) -> list[str]:
+    count = profiles.feats.shape[1]
+    if names is None:
+        names = profiles.names or [f"Cells_Embedding_{i:04d}" for i in range(count)]
+    names = list(names)
+    if len(names) != count or len(set(names)) != len(names):
+        raise ValueError(f"{len(set(names))} different names for {count} features; expected one each")
     if taken := [name for name in names if name.startswith(PREFIX)]:
         raise ValueError(
             f"feature {taken[0]!r} would be read as an annotation; no feature may start with {PREFIX}"

@@ -1,7 +1,10 @@
 """Read the published profiles of Ljosa et al. 2013, and the scores that others have published for BBBC021."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from cellclr_lib.annotations import WELL_COLUMNS, read_annotations
@@ -10,7 +13,9 @@ from cellclr_lib.profiles.tables import checked
 UNCLEAN = {"Location", "Parent", "Number", "Children", "Center", "Orientation"}  # where a cell lies
 
 
-def load_profiles(path, image_table, moa_table, clean=True):
+def load_profiles(
+    path: str | Path, image_table: str | Path, moa_table: str | Path, *, clean: bool = True
+) -> tuple[pd.DataFrame, np.ndarray]:
     """Read the per-well profiles of Ljosa et al. 2013 and annotate them from the screen's own tables.
 
     Parameters
@@ -30,6 +35,15 @@ def load_profiles(path, image_table, moa_table, clean=True):
         One row per well, DMSO included: ``plate well batch replicate compound concentration_um moa role``.
         ``meta.attrs["features"]`` holds the feature names.
     feats : (n, D) float64 array
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If a table is missing, lacks a column, or does not know a well.
+
+    Notes
+    -----
+    Explained in chapter 6, *evaluation*.
     """
     path = Path(path)
     if not path.is_file():
@@ -51,8 +65,8 @@ def load_profiles(path, image_table, moa_table, clean=True):
     return meta, checked(meta, table[names].to_numpy(dtype=float))
 
 
-def published_scores():
-    """Scores that others have published for BBBC021, to be read beside those of `tabulate_scores`.
+def published_scores() -> pd.DataFrame:
+    """Read the scores that others have published for BBBC021, to be read beside those of `tabulate_scores`.
 
     Returns
     -------
@@ -60,5 +74,10 @@ def published_scores():
         ``method year supervision post nsc nsc_status nscb nscb_status source``: scores in percent, NaN where none
         is confirmed; status "read" in a primary source, "inferred" from statements in it, or "unconfirmed";
         ``source`` is an entry of the book's bibliography. Explained in chapter 9, *the real screen*.
+
+    Examples
+    --------
+    >>> list(published_scores())[:3]
+    ['method', 'year', 'supervision']
     """
     return pd.read_csv(Path(__file__).with_name("published.csv"))

@@ -1,21 +1,38 @@
 """Tabulate NSC, NSCB and their drop under each post-processing, from features of cells or wells."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import pandas as pd
 
 from cellclr_lib.profiles.aggregation import aggregate_treatments, aggregate_wells
 from cellclr_lib.profiles.metrics import drop, nsc, nscb
 from cellclr_lib.profiles.postprocessing import POSTS, postprocess
+from cellclr_lib.profiles.tables import Profiles
 from cellclr_lib.profiles.uncertainty import bootstrap_interval, drop_interval, permutation_null
 
+if TYPE_CHECKING:
+    from cellclr_lib.profiles.tables import Annotations, Features
 
-def tabulate_scores(meta, feats, protocol="strict", posts=tuple(POSTS), draws=10_000, null_draws=200, seed=0):
+
+def tabulate_scores(
+    meta: Annotations,
+    feats: Features | None = None,
+    *,
+    protocol: str = "strict",
+    posts: Sequence[str] = tuple(POSTS),
+    draws: int = 10_000,
+    null_draws: int = 200,
+    seed: int = 0,
+) -> pd.DataFrame:
     """Score features of cells, or profiles of wells, under each post-processing.
 
     Parameters
     ----------
-    meta : pandas.DataFrame
-        One row per cell or well; see `aggregate_wells`.
-    feats : ndarray, shape (n, D)
+    meta, feats : DataFrame and ndarray, shape (n, D)
+        One row per cell or well, see `aggregate_wells`; or another form of `cellclr_lib.profiles.tables`.
     protocol : str
         "strict" or "published"; see `nscb`.
     posts : sequence of str
@@ -31,16 +48,34 @@ def tabulate_scores(meta, feats, protocol="strict", posts=tuple(POSTS), draws=10
         _high`` of its 95 % interval (bootstrap over compounds); ``nsc_correct nsc_total nscb_correct nscb_total``;
         ``nsc_chance nscb_chance``, the mean over MoAs shuffled over compounds.
 
+    Raises
+    ------
+    ValueError
+        If a post-processing is unknown, or as for the functions that are called.
+
     Notes
     -----
     Explained in chapter 6, *evaluation*.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> meta = pd.DataFrame({"plate": "p", "well": [f"A{i}" for i in range(1, 7)],
+    ...                      "compound": ["DMSO", "DMSO", "a", "b", "c", "d"], "concentration_um": 1.0,
+    ...                      "moa": ["DMSO", "DMSO", "M", "M", "N", "N"],
+    ...                      "batch": ["W1", "W2", "W1", "W2", "W1", "W2"]})
+    >>> feats = np.array([[0, 0], [0.1, 0], [3, 1], [3, 1.1], [1, 3], [1.1, 3]])
+    >>> table = tabulate_scores(meta, feats, posts=["none"], draws=10, null_draws=2)
+    >>> table[["nsc", "nscb", "drop"]].iloc[0].tolist()
+    [1.0, 1.0, 0.0]
     """
-    meta, feats = aggregate_wells(meta, feats)
+    cells = Profiles(meta, feats)
+    meta, feats = aggregate_wells(cells.meta, cells.feats)
     rows = []
     for post in posts:
         table, profiles = aggregate_treatments(meta, postprocess(meta, feats, post))
         scores = {"nsc": nsc(table, profiles, protocol=protocol), "nscb": nscb(table, profiles, protocol=protocol)}
-        row = {"post": post}
+        row: dict[str, object] = {"post": post}
         for (name, score), metric in zip(scores.items(), (nsc, nscb), strict=True):
             low, high = bootstrap_interval(score, draws=draws, seed=seed)
             null = permutation_null(table, profiles, metric, draws=null_draws, seed=seed, protocol=protocol)

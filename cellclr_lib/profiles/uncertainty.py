@@ -5,15 +5,29 @@ bootstrap and the permutation treat the compound, not the treatment, as the unit
 evaluation.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import pandas as pd
 
 from cellclr_lib.annotations import is_treatment
 from cellclr_lib.profiles.metrics import nsc
+from cellclr_lib.profiles.tables import Profiles
+
+if TYPE_CHECKING:
+    from cellclr_lib.profiles.neighbours import Score
+    from cellclr_lib.profiles.tables import Annotations, Features
+
+    Seed = int | np.random.Generator
 
 
-def bootstrap_interval(score, level=0.95, draws=10_000, seed=0):
-    """Bootstrap interval of an accuracy: compounds are drawn with replacement, neighbours stay as found.
+def bootstrap_interval(
+    score: Score, *, level: float = 0.95, draws: int = 10_000, seed: Seed = 0
+) -> tuple[float, float]:
+    """Bootstrap the interval of an accuracy: compounds are drawn with replacement, neighbours stay as found.
 
     Parameters
     ----------
@@ -27,13 +41,21 @@ def bootstrap_interval(score, level=0.95, draws=10_000, seed=0):
     -------
     (float, float)
         Lower and upper end in [0, 1]; NaN if the score has no query.
+
+    Examples
+    --------
+    >>> meta = pd.DataFrame({"compound": list("abcd"), "concentration_um": 1.0, "moa": ["M", "M", "N", "N"]})
+    >>> bootstrap_interval(nsc(meta, np.array([[1, 0], [1, 0.1], [0, 1], [1, 0.2]])), draws=1000)
+    (0.0, 1.0)
     """
     ((correct, total),) = _by_compound(score)
     weights = _draw_compounds(len(correct), draws, seed)
     return _ends(_ratio(weights @ correct, weights @ total), level)
 
 
-def drop_interval(nsc_score, nscb_score, level=0.95, draws=10_000, seed=0):
+def drop_interval(
+    nsc_score: Score, nscb_score: Score, *, level: float = 0.95, draws: int = 10_000, seed: Seed = 0
+) -> tuple[float, float]:
     """Bootstrap the interval of the drop: each draw of compounds scores NSC and NSCB. See `bootstrap_interval`."""
     (correct, total), (correct_b, total_b) = _by_compound(nsc_score, nscb_score)
     weights = _draw_compounds(len(correct), draws, seed)
@@ -41,8 +63,16 @@ def drop_interval(nsc_score, nscb_score, level=0.95, draws=10_000, seed=0):
     return _ends(difference, level)
 
 
-def permutation_null(meta, feats, metric=nsc, draws=1000, seed=0, **options):
-    """Accuracies with the mechanisms shuffled over compounds: the score of features that know nothing of them.
+def permutation_null(
+    meta: Annotations,
+    feats: Features | None = None,
+    metric: Callable[..., Score] = nsc,
+    *,
+    draws: int = 1000,
+    seed: Seed = 0,
+    **options: Any,
+) -> np.ndarray:
+    """Score mechanisms that are shuffled over compounds: what features reach that know nothing of them.
 
     All compounds of `meta` take part in the shuffle. Queries, neighbours and so the denominator stay those of the
     real score; only what counts as right changes.
@@ -59,8 +89,22 @@ def permutation_null(meta, feats, metric=nsc, draws=1000, seed=0, **options):
     -------
     (draws,) float array
         Its mean is the chance level; NaN if there is no query.
+
+    Raises
+    ------
+    ValueError
+        If a compound has different mechanisms at different doses, or as for `metric`.
+
+    Examples
+    --------
+    >>> meta = pd.DataFrame({"compound": list("abcd"), "concentration_um": 1.0, "moa": ["M", "M", "N", "N"]})
+    >>> null = permutation_null(meta, np.eye(4) + 1, draws=200)
+    >>> null.shape, bool(0 < null.mean() < 1)
+    ((200,), True)
     """
     generator = np.random.default_rng(seed)
+    profiles = Profiles(meta, feats)
+    meta, feats = profiles.meta, profiles.feats
     pairs = metric(meta, feats, **options).neighbours
     known = meta[is_treatment(meta)].drop_duplicates(["compound", "moa"])
     if known["compound"].duplicated().any():
@@ -71,26 +115,28 @@ def permutation_null(meta, feats, metric=nsc, draws=1000, seed=0, **options):
     query, neighbour = place.get_indexer(pairs["compound"]), place.get_indexer(pairs["neighbour_compound"])
     moa = pd.factorize(known["moa"])[0]
     shuffled = generator.permuted(np.tile(moa, (draws, 1)), axis=1)
-    return (shuffled[:, query] == shuffled[:, neighbour]).mean(axis=1)
+    shares: np.ndarray = (shuffled[:, query] == shuffled[:, neighbour]).mean(axis=1)
+    return shares
 
 
-def _by_compound(*scores):
-    """For each score, correct and total queries per compound, over all compounds of all scores."""
+def _by_compound(*scores: Score) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Count for each score correct and total queries per compound, over all compounds of all scores."""
     compounds = sorted(set().union(*(score.neighbours["compound"] for score in scores)))
     compounds = compounds or ["none"]  # zero of zero queries: every ratio is NaN
     tables = [score.by("compound").reindex(compounds, fill_value=0) for score in scores]
     return [(table["correct"].to_numpy(dtype=float), table["total"].to_numpy(dtype=float)) for table in tables]
 
 
-def _draw_compounds(n, draws, seed):
+def _draw_compounds(n: int, draws: int, seed: Seed) -> np.ndarray:
     return np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=draws)
 
 
-def _ratio(correct, total):
-    return np.divide(correct, total, out=np.full(len(total), np.nan), where=total > 0)
+def _ratio(correct: np.ndarray, total: np.ndarray) -> np.ndarray:
+    ratio: np.ndarray = np.divide(correct, total, out=np.full(len(total), np.nan), where=total > 0)
+    return ratio
 
 
-def _ends(values, level):
+def _ends(values: np.ndarray, level: float) -> tuple[float, float]:
     values = values[~np.isnan(values)]
     if not len(values):
         return float("nan"), float("nan")

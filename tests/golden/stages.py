@@ -421,7 +421,7 @@ def _scores(source, meta, feats):
         out[f"{source}, {name}: interval"] = close(bootstrap_interval(score, draws=500, seed=1), rtol=1e-6)
     strict = found["nsc, strict"], found["nscb, strict"]
     rows = [
-        tabulate_scores(meta, feats, protocol, draws=200, null_draws=20, seed=2)
+        tabulate_scores(meta, feats, protocol=protocol, draws=200, null_draws=20, seed=2)
         for protocol in ("strict", "published")
     ]
     named = [

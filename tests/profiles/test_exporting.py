@@ -31,7 +31,7 @@ def simulated(tiny_store):
 def table(simulated, tmp_path_factory):
     """The same as others read it, treatments only, with one name for compound and concentration."""
     path = tmp_path_factory.mktemp("export") / "profiles.parquet"
-    to_parquet(path, *simulated)
+    to_parquet(*simulated, path)
     table = pd.read_parquet(path).query("Metadata_Role == 'treatment'").reset_index(drop=True)
     dose = table["Metadata_Concentration"].astype(str)
     table["Metadata_Treatment"] = table["Metadata_Compound"] + " " + dose
@@ -44,7 +44,7 @@ def test_profiles_survive_the_disk(cells, tmp_path, level, kind):
     pair = {"cells": cells, "wells": aggregate_wells(*cells)}
     pair["treatments"] = aggregate_treatments(*pair["wells"])
     meta, feats = pair[level]
-    to_parquet(tmp_path / "p.parquet", meta, feats.astype(kind))
+    to_parquet(meta, feats.astype(kind), tmp_path / "p.parquet")
     meta2, feats2, names = from_parquet(tmp_path / "p.parquet")
     pd.testing.assert_frame_equal(meta, meta2, check_dtype=False)
     np.testing.assert_array_equal(feats2, feats.astype(kind))
@@ -53,7 +53,7 @@ def test_profiles_survive_the_disk(cells, tmp_path, level, kind):
 
 def test_the_columns_are_those_of_the_field(simulated, tmp_path):
     meta, feats = simulated
-    to_parquet(tmp_path / "p.parquet", meta.assign(cells=7), feats, [f"f{i}" for i in range(108)])
+    to_parquet(meta.assign(cells=7), feats, tmp_path / "p.parquet", names=[f"f{i}" for i in range(108)])
     table = pd.read_parquet(tmp_path / "p.parquet")
     expected = "Plate Well Batch Replicate Compound Concentration MoA Role cells".split()
     assert list(table)[:9] == [f"Metadata_{name}" for name in expected] and list(table)[9:11] == ["f0", "f1"]
@@ -63,7 +63,7 @@ def test_the_columns_are_those_of_the_field(simulated, tmp_path):
 
 def test_weeks_of_a_treatment_are_one_text(tmp_path):
     meta = pd.DataFrame({"compound": ["a", "b"], "batch": [("Week1", "Week2"), ("Week3",)]})
-    to_parquet(tmp_path / "p.parquet", meta, np.eye(2))
+    to_parquet(meta, np.eye(2), tmp_path / "p.parquet")
     assert pd.read_parquet(tmp_path / "p.parquet")["Metadata_Batch"].tolist() == ["Week1|Week2", "Week3"]
     assert from_parquet(tmp_path / "p.parquet")[0]["batch"].tolist() == meta["batch"].tolist()
 
@@ -71,7 +71,7 @@ def test_weeks_of_a_treatment_are_one_text(tmp_path):
 def test_inputs_are_not_changed(simulated, tmp_path):
     meta, feats = simulated
     before, values = meta.copy(), feats.copy()
-    to_parquet(tmp_path / "p.parquet", meta, feats)
+    to_parquet(meta, feats, tmp_path / "p.parquet")
     pd.testing.assert_frame_equal(meta, before)
     np.testing.assert_array_equal(feats, values)
 
@@ -79,11 +79,11 @@ def test_inputs_are_not_changed(simulated, tmp_path):
 def test_refusals(simulated, tmp_path):
     meta, feats = simulated
     with pytest.raises(ValueError, match="expected one each"):
-        to_parquet(tmp_path / "p.parquet", meta, feats, names=["a"])
+        to_parquet(meta, feats, tmp_path / "p.parquet", names=["a"])
     with pytest.raises(ValueError, match="'Metadata_0' would be read as an annotation"):
-        to_parquet(tmp_path / "p.parquet", meta, feats, names=[f"Metadata_{i}" for i in range(108)])
+        to_parquet(meta, feats, tmp_path / "p.parquet", names=[f"Metadata_{i}" for i in range(108)])
     with pytest.raises(FileNotFoundError, match="make it first"):
-        to_parquet(tmp_path / "none" / "p.parquet", meta, feats)
+        to_parquet(meta, feats, tmp_path / "none" / "p.parquet")
     with pytest.raises(FileNotFoundError, match=r"p\.parquet does not exist"):
         from_parquet(tmp_path / "p.parquet")
     pd.DataFrame({"a": [1.0]}).to_parquet(tmp_path / "bare.parquet")
@@ -125,7 +125,7 @@ def test_pycytominer_normalises_as_we_do(simulated, tmp_path, suffix, samples, r
         pytest.importorskip("anndata", reason="needs the extra anndata")
         to_anndata(meta, feats).write_h5ad(path)
     else:
-        to_parquet(path, meta, feats)
+        to_parquet(meta, feats, path)
     theirs = pycytominer.normalize(path, samples=samples, method="standardize")
     features = [name for name in theirs if not name.startswith("Metadata_")]
     ours = ZScore(rows=rows).fit_transform(meta, feats)

@@ -43,7 +43,7 @@ def as_metadata_and_feats(meta, feats):
 
 def as_anndata(meta, feats):
     pytest.importorskip("anndata", reason="needs the extra anndata")
-    return (to_anndata(meta, feats, NAMES),)
+    return (to_anndata(meta, feats, names=NAMES),)
 
 
 FORMS = [as_named, as_table, as_metadata_and_feats, as_anndata]
