@@ -3,14 +3,16 @@
 Cells and profiles read their annotations here, so that a cell and a profile from the same well can never
 disagree about its compound, its mechanism of action (MoA) or its role.
 
-A word on taxol. BBBC021 carries taxol 0.3 µM as positive control in six wells of all 55 plates, and the same
+Taxol has two roles. BBBC021 carries taxol 0.3 µM as positive control in six wells of all 55 plates, and the same
 treatment once more in taxol's own dose series on three plates. Scored together, these wells make a treatment
 that has seen every week, which no other treatment has. Only the dose-series wells count as treatment here, as
 in the profiles of Ljosa et al. 2013. Explained in chapter 1, the screen, and chapter 6, evaluation.
 """
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -33,8 +35,10 @@ _FILE_COLUMNS = {f"file_{ours}": f"Image_FileName_{theirs}" for ours, theirs in 
 _PATH_COLUMNS = {f"path_{ours}": f"Image_PathName_{theirs}" for ours, theirs in CHANNELS.items()}
 
 
-def read_annotations(image_table, moa_table, positive_control=POSITIVE_CONTROL):
-    """Read the two tables of a screen in BBBC021's layout: one row per field, in the image table's order.
+def read_annotations(
+    image_table: str | Path, moa_table: str | Path, positive_control: tuple[str, float] | None = POSITIVE_CONTROL
+) -> pd.DataFrame:
+    """Read and join the two tables of a screen in BBBC021's layout; one row per field.
 
     Parameters
     ----------
@@ -89,13 +93,19 @@ def read_annotations(image_table, moa_table, positive_control=POSITIVE_CONTROL):
     return table[order].assign(**files)
 
 
-def round_concentration(values):
-    """Round to ten significant digits, so that 0.3 read from two tables is one number."""
+def round_concentration(values: Any) -> np.ndarray:
+    """Round to ten significant digits, so that 0.3 read from two tables is one number.
+
+    Examples
+    --------
+    >>> (round_concentration([0.3, 0.1 + 0.2]) == 0.3).tolist()
+    [True, True]
+    """
     doses, place = np.unique(np.asarray(values, dtype=float), return_inverse=True)
     return np.array([float(f"{dose:.9e}") for dose in doses])[place]
 
 
-def _read(path, columns):
+def _read(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist: a screen needs its image table and its MoA table")
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
@@ -106,7 +116,7 @@ def _read(path, columns):
     return table.apply(lambda column: column.str.strip())
 
 
-def _numbers(table, column, path):
+def _numbers(table: pd.DataFrame, column: str, path: Path) -> np.ndarray:
     values = pd.to_numeric(table[column], errors="coerce")
     bad = ~(np.isfinite(values) & (values >= 0))
     if bad.any():
@@ -117,13 +127,13 @@ def _numbers(table, column, path):
     return round_concentration(values)
 
 
-def _lines(mask):
-    """'line 7' or 'line 7 and 3 more', counted as an editor counts (the header is line 1)."""
+def _lines(mask: Any) -> str:
+    """Name the lines of a mask as an editor counts them (the header is line 1): 'line 7 and 3 more'."""
     rows = np.flatnonzero(mask)
     return f"line {rows[0] + 2}" + (f" and {len(rows) - 1} more" if len(rows) > 1 else "")
 
 
-def _sites(raw, table, path):
+def _sites(raw: pd.DataFrame, table: pd.DataFrame, path: Path) -> pd.Series:
     order = pd.DataFrame(index=table.index)
     for column in ("TableNumber", "ImageNumber"):
         if column in raw:
@@ -133,7 +143,7 @@ def _sites(raw, table, path):
     return table.loc[order.index].groupby(["plate", "well"]).cumcount().reindex(table.index) + 1
 
 
-def _check_one_content_per_well(table, path):
+def _check_one_content_per_well(table: pd.DataFrame, path: Path) -> None:
     contents = table.drop_duplicates(["plate", "well", "compound", "concentration_um"])
     twice = contents[contents.duplicated(["plate", "well"], keep=False)]
     if len(twice):
@@ -143,8 +153,8 @@ def _check_one_content_per_well(table, path):
         raise ValueError(f"{path}: well {well} of plate {plate} holds {contents}; expected one treatment")
 
 
-def _mechanisms(path):
-    """Series of MoA by (compound, concentration)."""
+def _mechanisms(path: Path) -> pd.Series:
+    """Read the MoA of each (compound, concentration)."""
     table = _read(path, ["compound", "concentration", "moa"])
     table["concentration"] = _numbers(table, "concentration", path)
     table = table.drop_duplicates(["compound", "concentration", "moa"])
@@ -155,7 +165,7 @@ def _mechanisms(path):
     return table.set_index(["compound", "concentration"])["moa"]
 
 
-def _roles(table, positive_control):
+def _roles(table: pd.DataFrame, positive_control: tuple[str, float] | None) -> pd.Series:
     role = np.where(table["moa"] == "", "unannotated", "treatment").astype(object)
     role[table["compound"] == CONTROL] = "control"
     if positive_control is not None:
@@ -165,8 +175,8 @@ def _roles(table, positive_control):
     return pd.Series(role, index=table.index, dtype=table["compound"].dtype)
 
 
-def _in_dose_series(table, compound, dose):
-    """Mask of the rows whose well holds `dose` as a step of a dose series of `compound`.
+def _in_dose_series(table: pd.DataFrame, compound: str, dose: float) -> np.ndarray:
+    """Mark the rows whose well holds `dose` as a step of a dose series of `compound`.
 
     A series lies in one row of a plate and holds each dose once. So the row must hold the compound at other
     doses too; and where it holds `dose` twice (D05, and the control D11), the well nearer to the next dose is
@@ -192,13 +202,25 @@ def _in_dose_series(table, compound, dose):
     return np.array([key in steps for key in zip(table["plate"], table["well"], strict=True)], dtype=bool)
 
 
-def is_control(meta):
-    """Mask of the DMSO rows, on which post-processing is fitted."""
+def is_control(meta: pd.DataFrame) -> np.ndarray:
+    """Mark the DMSO rows, on which post-processing is fitted.
+
+    Examples
+    --------
+    >>> is_control(pd.DataFrame({"compound": ["DMSO", "taxol"]})).tolist()
+    [True, False]
+    """
     return (meta["compound"] == CONTROL).to_numpy(dtype=bool)
 
 
-def is_treatment(meta):
-    """Mask of the rows that are scored: role "treatment", or without roles, annotated and not DMSO."""
+def is_treatment(meta: pd.DataFrame) -> np.ndarray:
+    """Mark the rows that are scored: role "treatment", or without roles, annotated and not DMSO.
+
+    Examples
+    --------
+    >>> is_treatment(pd.DataFrame({"compound": ["DMSO", "taxol"], "moa": ["DMSO", "Actin"]})).tolist()
+    [False, True]
+    """
     if "role" in meta:
         return (meta["role"] == "treatment").to_numpy(dtype=bool)
     annotated = meta["moa"].notna() & ~meta["moa"].isin(["", CONTROL])

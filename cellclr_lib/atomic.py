@@ -8,6 +8,7 @@ counts.
 import os
 import shutil
 import uuid
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,8 +16,8 @@ PART = ".part"  # in the name of everything that is not complete yet
 
 
 @contextmanager
-def new_file(path):
-    """Give a temporary path; what is written there becomes the file `path` when the block ends without an error.
+def new_file(path: str | Path) -> Iterator[Path]:
+    """Open a temporary path; what is written there becomes the file `path` when the block ends without an error.
 
     Parameters
     ----------
@@ -49,8 +50,8 @@ def new_file(path):
 
 
 @contextmanager
-def new_folder(path):
-    """Give a temporary empty folder; it becomes the folder `path` when the block ends without an error.
+def new_folder(path: str | Path) -> Iterator[Path]:
+    """Open a temporary empty folder; it becomes the folder `path` when the block ends without an error.
 
     Parameters
     ----------
@@ -60,6 +61,15 @@ def new_folder(path):
     Yields
     ------
     pathlib.Path
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with new_folder(Path(folder) / "store") as part:
+    ...         _ = (part / "images.npy").write_bytes(b"")
+    ...     [file.name for file in Path(folder).rglob("*")]
+    ['store', 'images.npy']
     """
     path = Path(path)
     part = _part_of(path)
@@ -74,13 +84,22 @@ def new_folder(path):
         shutil.rmtree(part, ignore_errors=True)
 
 
-def write_text(path, text):
-    """Write `text` (UTF-8) to the file `path`, whole or not at all."""
+def write_text(path: str | Path, text: str) -> None:
+    """Write `text` (UTF-8) to the file `path`, whole or not at all.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_text(Path(folder) / "scores.csv", "nsc")
+    ...     (Path(folder) / "scores.csv").read_text()
+    'nsc'
+    """
     with new_file(path) as part:
         part.write_text(text, encoding="utf-8")
 
 
-def remove_parts(folder):
+def remove_parts(folder: str | Path) -> None:
     """Delete what killed writers left in `folder` and below; no other writer may be at work there."""
     for part in sorted(Path(folder).rglob(f".*{PART}*")):
         if part.is_dir():
@@ -89,11 +108,11 @@ def remove_parts(folder):
             part.unlink(missing_ok=True)
 
 
-def _part_of(path):
+def _part_of(path: Path) -> Path:
     return path.with_name(f".{path.stem}.{uuid.uuid4().hex[:12]}{PART}{path.suffix}")
 
 
-def _to_disk(path):
+def _to_disk(path: Path) -> None:
     """Wait until the contents of a file or folder are on the disk: a later loss of power leaves them there."""
     if path.is_dir() and os.name == "nt":  # Windows opens no folder
         return

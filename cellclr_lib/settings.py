@@ -190,7 +190,7 @@ def _locate(cls: type, place: Sequence[int | str]) -> tuple[str, type]:
             continue
         if not is_dataclass(inner):
             break  # a member of a union, which is no entry
-        owner = inner
+        owner = typing.cast(type, inner)
         entry += f".{step}" if entry else step
         hint = typing.get_type_hints(owner).get(step)
         inner = next((kind for kind in (hint, *typing.get_args(hint)) if is_dataclass(kind)), None)

@@ -76,7 +76,7 @@ def main(arguments=None):
     images, table = read_real_crops(options.data)
     crops = {"real": images} | {name: draw(seed, table) for name, seed in SEEDS.items()}
     eight_bit = {name: scaled(images, table["plate"]) for name, images in crops.items()}
-    feats = {name: handcrafted_features(images, CHANNELS) for name, images in eight_bit.items()}
+    feats = {name: handcrafted_features(images, channels=CHANNELS) for name, images in eight_bit.items()}
     measured = measure(crops, table["plate"])
     told = told_apart(feats, table["plate"])
     tables = {

@@ -1,4 +1,4 @@
-"""Features that a learned representation has to beat: handcrafted ones, pixels, and an encoder that never learned.
+"""Compute features that a learned representation has to beat: handcrafted, pixels, and an untrained encoder.
 
 Explained in chapter 6, *evaluation*. Names are looked up on first use, so that importing the package does not
 import torch.

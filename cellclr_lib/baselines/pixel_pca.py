@@ -8,8 +8,10 @@ from cellclr_lib.baselines.images import check_images
 VERSION = 1  # raise it when the same cells and seed give other features
 
 
-def pixel_pca_features(images, n_components=50, seed=0, side_px=16, fit_on=10_000):
-    """Principal components of the crops themselves, made smaller.
+def pixel_pca_features(
+    images: np.ndarray, *, n_components: int = 50, seed: int = 0, side_px: int = 16, fit_on: int = 10_000
+) -> np.ndarray:
+    """Compute the principal components of the crops themselves, made smaller.
 
     Parameters
     ----------
@@ -26,6 +28,12 @@ def pixel_pca_features(images, n_components=50, seed=0, side_px=16, fit_on=10_00
     Returns
     -------
     (N, n_components) float32 array
+
+    Examples
+    --------
+    >>> crops = np.random.default_rng(0).integers(0, 255, (20, 3, 32, 32), dtype=np.uint8)
+    >>> pixel_pca_features(crops, n_components=4).shape
+    (20, 4)
     """
     check_images(images)
     step = max(1, round(min(images.shape[2:]) / side_px))
@@ -33,11 +41,12 @@ def pixel_pca_features(images, n_components=50, seed=0, side_px=16, fit_on=10_00
     generator = np.random.default_rng(seed)
     chosen = np.sort(generator.permutation(len(small))[:fit_on])
     pca = PCA(min(n_components, *small[chosen].shape), svd_solver="covariance_eigh")
-    return pca.fit(small[chosen]).transform(small).astype(np.float32)
+    components: np.ndarray = pca.fit(small[chosen]).transform(small).astype(np.float32)
+    return components
 
 
-def _shrunk(images, step):
-    """Means of `step` × `step` squares, as (N, pixels) float32; a remainder at the border is cut off."""
+def _shrunk(images: np.ndarray, step: int) -> np.ndarray:
+    """Average `step` × `step` squares to (N, pixels) float32; a remainder at the border is cut off."""
     n, channels, height, width = images.shape
     rows, columns = height // step, width // step
     squares = images[:, :, : rows * step, : columns * step].reshape(n, channels, rows, step, columns, step)

@@ -3,6 +3,8 @@
 Explained in chapter 6, *evaluation*.
 """
 
+from typing import Any
+
 import numpy as np
 
 from cellclr_lib.baselines.images import check_images
@@ -10,8 +12,10 @@ from cellclr_lib.baselines.images import check_images
 VERSION = 1  # raise it when the same cells and seed give other features
 
 
-def untrained_features(images, name="small", seed=0, input_px=None, **options):
-    """Features of an encoder with random weights: what architecture alone gives.
+def untrained_features(
+    images: np.ndarray, *, name: str = "small", seed: int = 0, input_px: int | None = None, **options: Any
+) -> np.ndarray:
+    """Compute features of an encoder with random weights: what the architecture alone gives.
 
     Parameters
     ----------
@@ -28,6 +32,12 @@ def untrained_features(images, name="small", seed=0, input_px=None, **options):
     Returns
     -------
     (N, D) float32 array
+
+    Examples
+    --------
+    >>> crops = np.zeros((2, 3, 32, 32), np.uint8)
+    >>> untrained_features(crops, device="cpu").shape
+    (2, 256)
     """
     import torch
 

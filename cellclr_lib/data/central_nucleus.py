@@ -7,8 +7,8 @@ _IN_PLANE = np.zeros((3, 3, 3), dtype=bool)
 _IN_PLANE[1] = ndimage.generate_binary_structure(2, 1)
 
 
-def find_nucleus(dna):
-    """Masks of the nucleus nearest to the middle and of all other objects.
+def find_nucleus(dna: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Find the nucleus nearest to the middle of each crop, and all other objects.
 
     Parameters
     ----------
@@ -18,10 +18,18 @@ def find_nucleus(dna):
     -------
     nucleus : (N, H, W) bool array, holes filled
     others : (N, H, W) int array, 0 outside other objects
+
+    Examples
+    --------
+    >>> dna = np.zeros((1, 9, 9))
+    >>> dna[0, 3:6, 3:6] = 100
+    >>> nucleus, others = find_nucleus(dna)
+    >>> bool(nucleus[0, 4, 4]), int(others.max())
+    (True, 0)
     """
-    smooth = _box(dna, 1)
+    smooth = box_mean(dna, 1)
     objects, _ = ndimage.label(smooth > _otsu(smooth)[:, None, None], structure=_IN_PLANE)
-    centre = _distance_to_centre(dna.shape[1:])
+    centre = distance_to_centre(dna.shape[1:])
     at = np.where(objects > 0, centre, np.inf).reshape(len(dna), -1).argmin(axis=1)
     label = objects.reshape(len(dna), -1)[np.arange(len(dna)), at]
     nucleus = (objects == label[:, None, None]) & (objects > 0)
@@ -33,8 +41,8 @@ def find_nucleus(dna):
     return nucleus, np.where(nucleus, 0, objects)
 
 
-def _otsu(images, bins=64):
-    """Threshold of each image (N,) that parts its values into two classes best (Otsu 1979)."""
+def _otsu(images: np.ndarray, bins: int = 64) -> np.ndarray:
+    """Compute the threshold of each image (N,) that splits its values in two classes (Otsu 1979)."""
     n = len(images)
     low, high = images.min(axis=(1, 2)), images.max(axis=(1, 2))
     width = np.where(high > low, high - low, 1) / bins
@@ -42,21 +50,26 @@ def _otsu(images, bins=64):
     level += np.arange(n)[:, None, None] * bins
     share = np.bincount(level.ravel(), minlength=n * bins).reshape(n, bins) / images[0].size
     below, moment = share.cumsum(axis=1), (share * np.arange(bins)).cumsum(axis=1)
-    between = _divide((moment[:, -1:] * below - moment) ** 2, below * (1 - below))
+    between = divide((moment[:, -1:] * below - moment) ** 2, below * (1 - below))
     return low + (between[:, :-1].argmax(axis=1) + 1) * width
 
 
-def _box(x, radius):
+def box_mean(x: np.ndarray, radius: int) -> np.ndarray:
+    """Average over the square of side ``2 radius + 1`` around each pixel."""
     size = [1] * (x.ndim - 2) + [2 * radius + 1] * 2
-    return ndimage.uniform_filter(x, size, mode="nearest")
+    mean: np.ndarray = ndimage.uniform_filter(x, size, mode="nearest")
+    return mean
 
 
-def _distance_to_centre(shape):
+def distance_to_centre(shape: tuple[int, ...]) -> np.ndarray:
+    """Compute the distance in px of each pixel of a shape (H, W) to the centre."""
     row, column = np.indices(shape)
-    return np.hypot(row - (shape[0] - 1) / 2, column - (shape[1] - 1) / 2)
+    distance: np.ndarray = np.hypot(row - (shape[0] - 1) / 2, column - (shape[1] - 1) / 2)
+    return distance
 
 
-def _divide(a, b):
-    """a / b, and 0 where b is 0."""
+def divide(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Divide a by b; 0 where b is 0."""
     a, b = np.broadcast_arrays(a, b)
-    return np.divide(a, b, out=np.zeros(a.shape, dtype=np.result_type(a, b, np.float32)), where=b != 0)
+    ratio: np.ndarray = np.divide(a, b, out=np.zeros(a.shape, dtype=np.result_type(a, b, np.float32)), where=b != 0)
+    return ratio

@@ -3,9 +3,12 @@
 A checkpoint holds plain dicts, numbers and tensors only, so that reading one runs no code.
 """
 
+from __future__ import annotations
+
 import pickle
 import zlib
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,18 +17,22 @@ from cellclr_lib import atomic
 from cellclr_lib.learning.config import VERSION
 from cellclr_lib.settings import to_dict
 
+if TYPE_CHECKING:
+    from cellclr_lib.data import CellStore
+    from cellclr_lib.learning.config import TrainConfig
+
 FORMAT = "cellclr checkpoint 1"  # first entry of every checkpoint; change it when its entries change
-FINGERPRINT_CELLS = 64  # cells, evenly spaced over the store, by which its pixels are known again
+FINGERPRINT_CELLS = 64  # cells, evenly spaced over the store, by which its pixels are recognised
 
 
-def save_checkpoint(path, **entries):
+def save_checkpoint(path: str | Path, **entries: Any) -> None:
     """Write `entries` as a checkpoint; a kill leaves the old file or the new one, never half of one."""
     with atomic.new_file(path) as part:
         torch.save({"format": FORMAT, **entries}, part)
 
 
-def load_checkpoint(path):
-    """Contents of a checkpoint, as plain dicts and CPU tensors.
+def load_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Load the contents of a checkpoint, as plain dicts and CPU tensors.
 
     Raises
     ------
@@ -41,10 +48,11 @@ def load_checkpoint(path):
         raise ValueError(f"{path} is not a checkpoint of cellclr, or is damaged; train again") from error
     if not isinstance(contents, dict) or contents.get("format") != FORMAT:
         raise ValueError(f"{path} is not a checkpoint of this version of cellclr ({FORMAT}); train again")
-    return contents
+    checkpoint: dict[str, Any] = contents
+    return checkpoint
 
 
-def run_identity(store, config):
+def run_identity(store: CellStore, config: TrainConfig) -> dict[str, Any]:
     """Collect what decides the outcome of a training: settings, cells and version, as a plain dict."""
     settings = to_dict(config)
     for name in ("device", "folder", "checkpoint_every_s"):
@@ -54,17 +62,17 @@ def run_identity(store, config):
     return {"configuration": settings, "store": cells, "version": VERSION}
 
 
-def check_same_run(asked, found, folder):
-    """Raise ValueError unless the training found in `folder` is the one asked for; says what differs."""
-    if asked == found:
+def check_same_run(wanted: dict[str, Any], found: dict[str, Any], folder: str | Path) -> None:
+    """Raise ValueError unless a folder holds the training that is wanted; the message says what differs."""
+    if wanted == found:
         return
-    ours, theirs = asked["configuration"], found["configuration"]
+    ours, theirs = wanted["configuration"], found["configuration"]
     if differing := [name for name in ours if name not in theirs or ours[name] != theirs[name]]:
         what = "another configuration: " + ", ".join(
             f"{name} is {theirs.get(name)!r} there and {ours[name]!r} here" for name in differing
         )
-    elif asked["store"] != found["store"]:
-        what = f"other cells, {found['store']['shape']} there and {asked['store']['shape']} here"
+    elif wanted["store"] != found["store"]:
+        what = f"other cells, {found['store']['shape']} there and {wanted['store']['shape']} here"
     else:
         what = "another version of training"
     raise ValueError(f"{folder} holds a training of {what}; choose another folder or remove it")

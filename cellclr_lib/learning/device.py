@@ -1,6 +1,7 @@
 """Choose the device and the precision to compute in. Used by training and embedding."""
 
 import ctypes
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -9,13 +10,18 @@ import torch
 CPU_INFO = Path("/proc/cpuinfo")  # what Linux knows of the processor
 
 
-def choose_device(device="auto"):
-    """`torch.device` for "auto" (a GPU if there is one), "cpu" or "cuda".
+def choose_device(device: str = "auto") -> torch.device:
+    """Choose the device for "auto" (a GPU if there is one), "cpu" or "cuda".
 
     Raises
     ------
     ValueError
-        If the name is unknown, or "cuda" is asked for and there is none.
+        If the name is unknown, or "cuda" is wanted and there is none.
+
+    Examples
+    --------
+    >>> choose_device("cpu")
+    device(type='cpu')
     """
     if device not in ("auto", "cpu", "cuda"):
         raise ValueError(f"device is {device!r}; expected auto, cpu or cuda")
@@ -24,7 +30,7 @@ def choose_device(device="auto"):
     return torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
 
 
-def choose_bf16(precision, device):
+def choose_bf16(precision: str, device: torch.device) -> bool:
     """Decide whether to compute in bfloat16.
 
     Parameters
@@ -42,18 +48,23 @@ def choose_bf16(precision, device):
     ------
     ValueError
         If `precision` is none of the three.
+
+    Examples
+    --------
+    >>> choose_bf16("fp32", torch.device("cpu"))
+    False
     """
     if precision not in ("auto", "bf16", "fp32"):
         raise ValueError(f"precision is {precision!r}; expected auto, bf16 or fp32")
     if precision != "auto":
         return precision == "bf16"
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return torch.backends.mkldnn.is_available() and "amx_bf16" in _processor_flags()
 
 
-def _processor_flags():
-    """Names of what this processor can do, as Linux lists them; none on another system."""
+def _processor_flags() -> set[str]:
+    """List what this processor can do, as Linux names it; nothing on another system."""
     try:
         lines = CPU_INFO.read_text().splitlines()
     except OSError:
@@ -61,17 +72,17 @@ def _processor_flags():
     return {flag for line in lines if line.startswith("flags") for flag in line.partition(":")[2].split()}
 
 
-def autocast(device, bf16):
-    """Context in which a network computes in bfloat16, or as it is if not `bf16`."""
+def autocast(device: torch.device, bf16: bool) -> torch.autocast:
+    """Make a context in which a network computes in bfloat16, or as it is if not `bf16`."""
     return torch.autocast(device.type, torch.bfloat16, enabled=bf16)
 
 
 @contextmanager
-def freed_memory_kept():
-    """Context in which this process keeps the memory that it frees, and hands it back at the end.
+def freed_memory_kept() -> Iterator[None]:
+    """Keep the memory that this process frees, and hand it back at the end of the context.
 
     The C library of Linux returns large blocks to the system as soon as they are free. Each step of a training
-    asks for the same blocks again, and the system hands them out page by page, each filled with zeros first.
+    takes the same blocks again, and the system hands them out page by page, each filled with zeros first.
     Does nothing where there is no such C library. The end of an inner context ends the outer one too.
     """
     trim_threshold, mmap_threshold, mmap_max = -1, -3, -4  # names of the settings in malloc.h

@@ -7,8 +7,8 @@ from cellclr_lib.views.jit import compiled
 from cellclr_lib.views.pixels import full_scale
 
 
-def average_squares(images, rows, step):
-    """Mean of each `step` × `step` square of some crops, integers scaled to [0, 1].
+def average_squares(images: np.ndarray, rows: torch.Tensor, step: int) -> torch.Tensor:
+    """Average each `step` × `step` square of some crops, integers scaled to [0, 1].
 
     Parameters
     ----------
@@ -20,6 +20,12 @@ def average_squares(images, rows, step):
     Returns
     -------
     Tensor, shape (n, C, H / step, W / step), float32
+
+    Examples
+    --------
+    >>> images = np.array([[[[0, 255], [255, 0]]]], np.uint8)
+    >>> round(average_squares(images, torch.tensor([0]), 2).item(), 3)
+    0.5
     """
     _, channels, height, width = images.shape
     small = torch.empty(len(rows), channels, height // step, width // step)
@@ -32,7 +38,7 @@ def average_squares(images, rows, step):
 
 
 @compiled
-def _average(images, rows, scale, small):
+def _average(images: np.ndarray, rows: np.ndarray, scale: np.float32, small: np.ndarray) -> None:
     count, channels, height, width = small.shape
     step = images.shape[3] // width
     sums = np.empty(images.shape[3], np.float32)

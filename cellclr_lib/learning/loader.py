@@ -1,7 +1,9 @@
 """Read crops of a store as the network sees them: float32, averaged down, on the right device."""
 
 import logging
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -10,16 +12,19 @@ from torch.nn.functional import interpolate
 from cellclr_lib.views.pixels import COMPILED, compilable, to_float
 
 log = logging.getLogger(__name__)
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+Source = Callable[[Iterable[torch.Tensor]], Iterator[torch.Tensor]]  # batches of rows -> batches of crops
 RESIDENT_SHARE = 0.4  # a store that fits into this share of a GPU's free memory is kept there
 
 
-def shrunk_px(crop_px, input_px):
-    """Side in px of what the network sees: `input_px`, or `crop_px` if that is None or no smaller."""
+def shrunk_px(crop_px: int, input_px: int | None) -> int:
+    """Compute the side in px of what the network sees: `input_px`, or `crop_px` if that is None or no smaller."""
     return crop_px if input_px is None else min(crop_px, input_px)
 
 
-def shrink(images, input_px):
-    """Float32 crops (N, C, H, W), integers scaled to [0, 1], averaged down to `input_px` px if larger."""
+def shrink(images: torch.Tensor, input_px: int | None) -> torch.Tensor:
+    """Average crops (N, C, H, W) down to `input_px` px if larger, as float32, integers scaled to [0, 1]."""
     side, px = images.shape[-1], shrunk_px(images.shape[-1], input_px)
     if side == px:
         return to_float(images)
@@ -28,8 +33,8 @@ def shrink(images, input_px):
     return interpolate(to_float(images), size=(px, px), mode="area")
 
 
-def read_shrunk(images, rows, input_px):
-    """`shrink` of the crops `rows` (n,), an int64 tensor, of an ndarray or memmap, read where they lie."""
+def read_shrunk(images: np.ndarray, rows: torch.Tensor, input_px: int | None) -> torch.Tensor:
+    """Read the crops `rows` (n,), an int64 tensor, of an array or memmap where they lie, and `shrink` them."""
     side, px = images.shape[-1], shrunk_px(images.shape[-1], input_px)
     if side == px or side % px or getattr(torch, images.dtype.name) not in COMPILED:
         return shrink(torch.from_numpy(images[rows.numpy()]), px)
@@ -38,8 +43,8 @@ def read_shrunk(images, rows, input_px):
     return average_squares(images, rows, side // px)
 
 
-def pixel_source(images, device, input_px=None):
-    """Function that gives the crops of some rows as the network sees them, on `device`.
+def pixel_source(images: np.ndarray, device: torch.device, input_px: int | None = None) -> Source:
+    """Make a function that reads the crops of some rows as the network sees them, on `device`.
 
     Parameters
     ----------
@@ -63,17 +68,18 @@ def pixel_source(images, device, input_px=None):
         log.info("%.1f GB of crops kept on the GPU", images.nbytes / 1e9)
         return lambda batches: (shrink(resident(rows.to(device)), input_px) for rows in batches)
 
-    def read(rows):  # as stored, which is the least to send; only pinned memory is copied while the GPU computes
+    def read(rows: torch.Tensor) -> torch.Tensor:
+        # As stored, which is the least to send; only pinned memory is copied while the GPU computes.
         return torch.from_numpy(images[rows.numpy()]).pin_memory()
 
-    def stream(batches):
+    def stream(batches: Iterable[torch.Tensor]) -> Iterator[torch.Tensor]:
         for pixels in ahead(read, batches):  # torch reuses a pinned block once its copy is done
             yield shrink(pixels.to(device, non_blocking=True), input_px)
 
     return stream
 
 
-def _resident(images, device):
+def _resident(images: np.ndarray, device: torch.device) -> Callable[[torch.Tensor], torch.Tensor]:
     # torch cannot index uint16; the same bits as int16 it can.
     wide = images.dtype == np.uint16
     bits = images.view(np.int16) if wide else images
@@ -84,13 +90,18 @@ def _resident(images, device):
     return lambda rows: pixels[rows]
 
 
-def ahead(work, items):
-    """`map(work, items)`, in which a thread does the next piece of work while the one before is used.
+def ahead(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """Map `work` over `items`, in which a thread does the next piece of work while the one before is used.
 
     An error of `work` is raised when its piece is due. Leaving early waits for the piece at hand.
+
+    Examples
+    --------
+    >>> list(ahead(len, ["a", "bcd"]))
+    [1, 3]
     """
     with ThreadPoolExecutor(1) as thread:
-        due = None
+        due: Future[Result] | None = None
         for item in items:
             coming = thread.submit(work, item)
             if due:

@@ -1,9 +1,11 @@
-"""Build the encoder and the projection head: image → representation h → projection z.
+"""Build the encoder (image → representation h) and the projection head (h → projection z).
 
 The loss sees z; the features of a cell are h. Explained in chapter 5, *training*.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Self
 
 import torch
 import torchvision
@@ -16,7 +18,7 @@ STEMS = ("cell", "imagenet")
 
 
 class Encoder(nn.Module):
-    """Images → average-pooled representation; made by `build_encoder`.
+    """Compute the average-pooled representation of images; made by `build_encoder`.
 
     Attributes
     ----------
@@ -26,20 +28,23 @@ class Encoder(nn.Module):
         Each channel is normalised by these; 0 and 1 until `set_statistics` is called. Saved with the weights.
     """
 
-    def __init__(self, body, out_features, channels):
+    mean: torch.Tensor
+    std: torch.Tensor
+
+    def __init__(self, body: nn.Module, out_features: int, channels: int) -> None:
         super().__init__()
         self.body, self.out_features, self.channels = body, out_features, channels
         self.register_buffer("mean", torch.zeros(channels))
         self.register_buffer("std", torch.ones(channels))
 
-    def set_statistics(self, mean, std):
-        """Set each channel's mean and standard deviation, sequences of C numbers; returns the encoder."""
+    def set_statistics(self, mean: torch.Tensor | Sequence[float], std: torch.Tensor | Sequence[float]) -> Self:
+        """Set each channel's mean and standard deviation, sequences of C numbers; return the encoder."""
         self.mean.copy_(torch.as_tensor(mean, dtype=torch.float32))
         self.std.copy_(torch.as_tensor(std, dtype=torch.float32).clamp(min=1e-6))
         return self
 
-    def forward(self, images):
-        """Representation (N, D) of `images` (N, C, H, W), float, integers scaled to [0, 1].
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Compute the representation (N, D) of `images` (N, C, H, W), float, integers scaled to [0, 1].
 
         Raises
         ------
@@ -48,19 +53,22 @@ class Encoder(nn.Module):
         """
         if images.ndim != 4 or images.shape[1] != self.channels:
             raise ValueError(f"the encoder takes (N, {self.channels}, H, W), not {tuple(images.shape)}")
-        return self.body((images - self.mean[:, None, None]) / self.std[:, None, None])
+        h: torch.Tensor = self.body((images - self.mean[:, None, None]) / self.std[:, None, None])
+        return h
 
 
 class ProjectionHead(nn.Sequential):
-    """h (N, D) → z (N, P): linear, ReLU, linear; D → D → P as in the paper, where P is 256."""
+    """Project h (N, D) to z (N, P): linear, ReLU, linear; D → D → P as in the paper, where P is 256."""
 
-    def __init__(self, in_features, out_features=256):
+    def __init__(self, in_features: int, out_features: int = 256) -> None:
         super().__init__(
             nn.Linear(in_features, in_features), nn.ReLU(inplace=True), nn.Linear(in_features, out_features)
         )
 
 
-def build_encoder(name="small", channels=3, stem="cell", weights=None):
+def build_encoder(
+    name: str = "small", channels: int = 3, stem: str = "cell", weights: str | Path | None = None
+) -> Encoder:
     """Make an encoder with the global random number generator of torch (`torch.manual_seed`).
 
     Parameters
@@ -72,11 +80,11 @@ def build_encoder(name="small", channels=3, stem="cell", weights=None):
         C, stains per image.
     stem : {"cell", "imagenet"}
         "imagenet": 7 px kernel, stride 2, then max-pooling, which leaves a quarter of each side. "cell": 3 px
-        kernel, stride 2, no pooling: half of each side, so that filaments in a 96 px crop survive the entrance.
+        kernel, stride 2, no pooling: half of each side, so that filaments in a 96 px crop survive the first layer.
     weights : None, "imagenet" or path
         Weights to start from, ResNets only: torchvision's default ImageNet weights from its hub, or a file
         with a state dict in torchvision's names. With other than three channels the kernels of red, green and
-        blue are dealt out in turn, scaled to keep the sum. A "cell" stem starts at random in any case.
+        blue are taken in turn, scaled to keep the sum. A "cell" stem starts at random in any case.
 
     Returns
     -------
@@ -91,6 +99,12 @@ def build_encoder(name="small", channels=3, stem="cell", weights=None):
         If `weights` is a path and there is no such file.
     RuntimeError
         If the ImageNet weights are not in the local cache and cannot be downloaded.
+
+    Examples
+    --------
+    >>> encoder = build_encoder("small", channels=5)
+    >>> encoder(torch.zeros(2, 5, 48, 48)).shape
+    torch.Size([2, 256])
     """
     if name not in ("small", *RESNETS):
         raise ValueError(f"unknown encoder {name!r}; choose one of {', '.join(('small', *RESNETS))}")
@@ -116,15 +130,16 @@ def build_encoder(name="small", channels=3, stem="cell", weights=None):
     return Encoder(resnet, out_features, channels)
 
 
-def _stem_conv(channels, width, stem):
+def _stem_conv(channels: int, width: int, stem: str) -> nn.Conv2d:
     kernel = 3 if stem == "cell" else 7
     conv = nn.Conv2d(channels, width, kernel, stride=2, padding=kernel // 2, bias=False)
     nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
     return conv
 
 
-def _small(channels, stem):
-    layers, width = [_stem_conv(channels, SMALL_WIDTHS[0], stem)], SMALL_WIDTHS[0]
+def _small(channels: int, stem: str) -> nn.Sequential:
+    layers: list[nn.Module] = [_stem_conv(channels, SMALL_WIDTHS[0], stem)]
+    width = SMALL_WIDTHS[0]
     layers += [nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
     if stem == "imagenet":
         layers.append(nn.MaxPool2d(3, stride=2, padding=1))
@@ -141,7 +156,7 @@ def _small(channels, stem):
     return body
 
 
-def _load_weights(resnet, name, weights):
+def _load_weights(resnet: nn.Module, name: str, weights: str | Path) -> None:
     if weights == "imagenet":
         source = torchvision.models.get_model_weights(name).DEFAULT
         try:

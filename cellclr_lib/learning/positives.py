@@ -1,7 +1,7 @@
-"""Whose second view a cell is paired with: its own, or that of a cell treated alike.
+"""Choose the cell that the second view shows: the cell itself, or one that was treated alike.
 
-In SimCLR both views show one cell. Two cells of a well, or of a treatment on different plates, ask the encoder to
-ignore what differs between individuals, or between plates as well. They use the plate map and no mechanism of
+In SimCLR both views show one cell. Two cells of a well, or of a treatment on different plates, train the encoder
+to ignore what differs between individuals, or between plates as well. They use the plate map and no mechanism of
 action. Explained in chapter 9, *the real screen*.
 """
 
@@ -9,12 +9,16 @@ import numpy as np
 import pandas as pd
 import torch
 
-COLUMNS = {"cell": [], "well": ["plate", "well"], "treatment": ["compound", "concentration_um", "plate"]}
+COLUMNS: dict[str, list[str]] = {
+    "cell": [],
+    "well": ["plate", "well"],
+    "treatment": ["compound", "concentration_um", "plate"],
+}
 KINDS = tuple(COLUMNS)
 
 
 class PositiveSampler:
-    """Draws a partner for each cell of a store.
+    """Draw a partner for each cell of a store.
 
     Parameters
     ----------
@@ -33,9 +37,16 @@ class PositiveSampler:
     ------
     ValueError
         If the table lacks a column; names it.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"plate": "p", "well": ["A01", "A01", "A02"]})
+    >>> sampler = PositiveSampler(table, "well")
+    >>> sampler.draw(torch.tensor([0, 1, 2]), torch.Generator().manual_seed(0)).tolist()
+    [1, 0, 2]
     """
 
-    def __init__(self, table, kind):
+    def __init__(self, table: pd.DataFrame, kind: str) -> None:
         columns = COLUMNS[kind]
         if missing := [name for name in columns if name not in table]:
             raise ValueError(f"pairs of a {kind} need the columns {', '.join(missing)} in the store's table")
@@ -51,8 +62,8 @@ class PositiveSampler:
         self.group = _runs(group[self.order])[place]  # (N, 2) first and end of a cell's group in `order`
         self.own = _runs(group[self.order], inner[self.order])[place]
 
-    def draw(self, rows, generator):
-        """A partner for each of some rows.
+    def draw(self, rows: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Draw a partner for each of some rows.
 
         Parameters
         ----------
@@ -76,8 +87,8 @@ class PositiveSampler:
         return torch.from_numpy(np.where(others > 0, partner, rows.numpy()))
 
 
-def _runs(*keys):
-    """(N, 2) first and end of the run of equal keys that each place of sorted arrays lies in."""
+def _runs(*keys: np.ndarray) -> np.ndarray:
+    """Find first and end (N, 2) of the run of equal keys that each place of sorted arrays lies in."""
     new = np.ones(len(keys[0]), bool)
     new[1:] = np.any([key[1:] != key[:-1] for key in keys], axis=0)
     first = np.flatnonzero(new)

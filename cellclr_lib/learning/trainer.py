@@ -58,7 +58,7 @@ class Trainer:
             self.encoder = build_encoder(config.encoder, channels, config.stem, config.weights)
             self.head = ProjectionHead(self.encoder.out_features, config.projection).to(self.device)
         self.encoder.set_statistics(*_channel_statistics(store, config.input_px))
-        self.encoder.to(self.device, memory_format=torch.channels_last)
+        self.encoder.to(self.device).to(memory_format=torch.channels_last)
         self.network = distributed.synchronize_batch_norm(
             torch.nn.Sequential(self.encoder, self.head), self.device
         )

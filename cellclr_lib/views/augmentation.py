@@ -9,13 +9,19 @@ Source of the views: Perakis et al. 2021. Explained in chapter 3, *views*.
 import numpy as np
 import torch
 
+from cellclr_lib.views.config import ViewConfig
 from cellclr_lib.views.pixels import to_float
-from cellclr_lib.views.sampling import draw_view
+from cellclr_lib.views.sampling import ViewDraw, draw_view
 from cellclr_lib.views.torch_backend import apply_batched
 
 
-def two_views(images, config, generator, partners=None):
-    """Two independent random views of every cell, or of every cell and its partner.
+def two_views(
+    images: np.ndarray | torch.Tensor,
+    config: ViewConfig,
+    generator: torch.Generator,
+    partners: np.ndarray | torch.Tensor | None = None,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Draw two independent random views of every cell, or of every cell and its partner.
 
     Parameters
     ----------
@@ -40,21 +46,30 @@ def two_views(images, config, generator, partners=None):
         its shape.
     TypeError
         If `generator` is not a `torch.Generator`.
+
+    Examples
+    --------
+    >>> from cellclr_lib.views import ViewConfig
+    >>> images = np.full((2, 3, 32, 32), 255, np.uint8)
+    >>> view1, view2 = two_views(images, ViewConfig.none(), torch.Generator().manual_seed(0))
+    >>> view1.shape, view1.dtype, view2.unique().tolist()
+    (torch.Size([2, 3, 32, 32]), torch.float32, [1.0])
     """
-    images = _as_tensor(images)
-    partners = images if partners is None else _as_tensor(partners)
-    if partners.shape != images.shape:
-        shapes = tuple(partners.shape), tuple(images.shape)
+    first = _as_tensor(images)
+    second = first if partners is None else _as_tensor(partners)
+    if second.shape != first.shape:
+        shapes = tuple(second.shape), tuple(first.shape)
         raise ValueError("partners have shape {}, images {}; expected the same".format(*shapes))
     if not isinstance(generator, torch.Generator):
         raise TypeError(f"generator is a {type(generator).__name__}; expected a torch.Generator")
-    draws = [draw_view(config, images.shape, generator).map(lambda t: t.to(images.device)) for _ in range(2)]
-    return tuple(apply_view(shown, draw, config) for shown, draw in zip((images, partners), draws, strict=True))
+    draws = [draw_view(config, first.shape, generator).map(lambda t: t.to(first.device)) for _ in range(2)]
+    view1, view2 = (apply_view(shown, draw, config) for shown, draw in zip((first, second), draws, strict=True))
+    return view1, view2
 
 
 @torch.no_grad()
-def apply_view(images, draw, config):
-    """Change `images` (N, C, H, W), a tensor of any type, as drawn; gives a new float32 tensor of the same shape.
+def apply_view(images: torch.Tensor, draw: ViewDraw, config: ViewConfig) -> torch.Tensor:
+    """Change `images` (N, C, H, W), a tensor of any type, as drawn; return a new float32 tensor of the same shape.
 
     In this order: crop, flips, rotation, elastic deformation (one interpolation, mirrored beyond the border),
     jitter, blur, channel drop, noise.
@@ -67,7 +82,7 @@ def apply_view(images, draw, config):
         return apply_batched(to_float(images), draw, config)
 
 
-def _as_tensor(images):
+def _as_tensor(images: object) -> torch.Tensor:
     if isinstance(images, np.ndarray):
         if images.dtype.kind not in "iuf":
             raise ValueError(f"images must be integers or floating-point numbers, not {images.dtype}")

@@ -9,18 +9,23 @@ import math
 import torch
 
 
-def net_nodes(size, length_px):
-    """Number of nodes of the coarse net along an axis of `size` pixels."""
+def net_nodes(size: int, length_px: float) -> int:
+    """Count the nodes of the coarse net along an axis of `size` pixels."""
     return math.ceil(2 * (size - 1) / length_px) + 7
 
 
-def blur_kernel(sigma, kernel_px, size):
-    """Weights (N, kernel_px) of Gaussians of standard deviations `sigma` (N,), cut off; they sum to 1.
+def blur_kernel(sigma: torch.Tensor, kernel_px: int, size: int) -> torch.Tensor:
+    """Compute the weights (N, kernel_px) of Gaussians of standard deviations `sigma` (N,), cut off; they sum to 1.
 
     Raises
     ------
     ValueError
         If the kernel reaches beyond the mirror image of `size` px.
+
+    Examples
+    --------
+    >>> [round(weight, 3) for weight in blur_kernel(torch.tensor([1.0]), 3, size=8)[0].tolist()]
+    [0.274, 0.452, 0.274]
     """
     reach = kernel_px // 2
     if reach >= size:
@@ -30,18 +35,26 @@ def blur_kernel(sigma, kernel_px, size):
     return kernel / kernel.sum(1, keepdim=True)
 
 
-def exp(values):
-    """e to the power of `values`, as `torch.exp`.
+def exp(values: torch.Tensor) -> torch.Tensor:
+    """Raise e to the power of `values`, as `torch.exp`.
 
-    On a CPU, that would share as few as 2,048 numbers between threads, which then spin on for a while and take the
-    processor from the loops of `numba_backend`: a third of the time of a view. Powers are shared from 32,768
-    numbers on.
+    On a CPU, that would share as few as 2,048 numbers between threads, which then keep spinning for a while and
+    take the processor from the loops of `numba_backend`: a third of the time of a view. Powers are shared from
+    32,768 numbers on.
     """
     return torch.pow(math.e, values)
 
 
-def affine(n, height, width, box, flip, angle, device):
-    """Centre (N, 2) and linear part (N, 2, 2) of result (x, y) → source (x, y), in px from the centre."""
+def affine(
+    n: int,
+    height: int,
+    width: int,
+    box: torch.Tensor | None,
+    flip: torch.Tensor | None,
+    angle: torch.Tensor | None,
+    device: torch.device | str,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Compute centre (N, 2) and linear part (N, 2, 2) of the map from result to source, x and y in px."""
     linear = torch.eye(2, device=device).expand(n, 2, 2)
     centre = torch.zeros(n, 2, device=device)
     if angle is not None:
@@ -57,8 +70,8 @@ def affine(n, height, width, box, flip, angle, device):
 
 
 @functools.lru_cache(maxsize=16)
-def net(size, length_px, device):
-    """Weights (size, nodes) that turn independent normal numbers at the nodes into a smooth field at the pixels.
+def net(size: int, length_px: float, device: torch.device | str) -> torch.Tensor:
+    """Compute weights (size, nodes) that turn independent normal numbers at nodes into a smooth field at pixels.
 
     White noise smoothed by a Gaussian of standard deviation s has correlation exp(-r² / 4s²), hence
     s = length / 2. Rows of unit length give every pixel the variance of a node.

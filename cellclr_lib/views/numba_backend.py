@@ -8,17 +8,19 @@ Explained in chapter 3, *views*.
 import numpy as np
 import torch
 
+from cellclr_lib.views.config import ViewConfig
 from cellclr_lib.views.geometry import affine, blur_kernel, net
 from cellclr_lib.views.jit import compiled, in_threads
 from cellclr_lib.views.pixels import compilable, full_scale
+from cellclr_lib.views.sampling import ViewDraw
 
 ROWS = 8  # of an image that are looked up at a time
 BLOCK = 1024  # values that are summed at a time
 NEGLIGIBLE = np.float32(1e-9)  # a weight that does not show in a float32 sum
 
 
-def apply_per_image(images, draw, config):
-    """Change `images` as drawn; gives a new tensor.
+def apply_per_image(images: torch.Tensor, draw: ViewDraw, config: ViewConfig) -> torch.Tensor:
+    """Change `images` as drawn; return a new tensor.
 
     Parameters
     ----------
@@ -51,7 +53,7 @@ def apply_per_image(images, draw, config):
         centre,
         linear,
         nothing if draw.bend is None else draw.bend,
-        torch.zeros(n) if draw.bend is None else draw.bend_px,
+        torch.zeros(n) if draw.bend_px is None else draw.bend_px,
         down,
         across.T,
         scale * contrast,
@@ -66,7 +68,22 @@ def apply_per_image(images, draw, config):
 
 
 @compiled
-def _views(start, stop, images, centre, linear, bend, bend_px, down, across, gain, lift, kernel, noise, views):
+def _views(
+    start: int,
+    stop: int,
+    images: np.ndarray,
+    centre: np.ndarray,
+    linear: np.ndarray,
+    bend: np.ndarray,
+    bend_px: np.ndarray,
+    down: np.ndarray,
+    across: np.ndarray,
+    gain: np.ndarray,
+    lift: np.ndarray,
+    kernel: np.ndarray,
+    noise: np.ndarray,
+    views: np.ndarray,
+) -> None:
     """Make `views` (N, C, H · W) of images `start` to `stop`.
 
     A view is gain · blurred + lift · mean + noise, where `mean` is that of the looked-up channel. A batch without
@@ -107,7 +124,7 @@ def _views(start, stop, images, centre, linear, bend, bend_px, down, across, gai
 
 
 @compiled
-def _repeat_edge(image, plane):
+def _repeat_edge(image: np.ndarray, plane: np.ndarray) -> None:
     """Copy `image` (H, W), its last row and column twice, to `plane`, where thus each pixel has neighbours."""
     height, width = image.shape
     for y in range(height + 1):
@@ -118,8 +135,8 @@ def _repeat_edge(image, plane):
 
 
 @compiled
-def _bend_across(bend, px, across, half_bent):
-    """Displacements (J · 2 · W), along x and y, at the rows of the net (2, J, K) and the columns of the image."""
+def _bend_across(bend: np.ndarray, px: float, across: np.ndarray, half_bent: np.ndarray) -> None:
+    """Compute displacements (J · 2 · W), along x and y, at rows of the net (2, J, K) and columns of the image."""
     width = across.shape[1]
     for j in range(bend.shape[1]):
         for axis in range(2):
@@ -130,7 +147,7 @@ def _bend_across(bend, px, across, half_bent):
 
 
 @compiled
-def _bend_down(half_bent, down, shift):
+def _bend_down(half_bent: np.ndarray, down: np.ndarray, shift: np.ndarray) -> None:
     """Displacements (ROWS, 2 · W) of the rows that have the weights `down` (up to ROWS, J)."""
     step = shift.shape[1]
     for y in range(len(down)):
@@ -139,7 +156,18 @@ def _bend_down(half_bent, down, shift):
 
 
 @compiled
-def _aim(start, rows, height, width, centre, linear, shift, index, right, below):
+def _aim(
+    start: int,
+    rows: int,
+    height: int,
+    width: int,
+    centre: np.ndarray,
+    linear: np.ndarray,
+    shift: np.ndarray,
+    index: np.ndarray,
+    right: np.ndarray,
+    below: np.ndarray,
+) -> None:
     """Where the pixels of some rows are looked up: index, and the shares of the neighbours right and below.
 
     The source of pixel p is centre + linear · (p + shift), as in `warp.sampling_grid`.
@@ -165,8 +193,8 @@ def _aim(start, rows, height, width, centre, linear, shift, index, right, below)
 
 
 @compiled
-def _mirror(position, size):
-    """From the outer edge of the first pixel to its centre, mirrored at both outer edges, and within the image."""
+def _mirror(position: float, size: int) -> float:
+    """Mirror a position at both outer edges; in: from the outer edge, out: from the first pixel's centre."""
     half, period = np.float32(0.5), np.float32(2) * size
     position -= period * np.floor(position / period)
     position = size - half - abs(position - size)
@@ -174,8 +202,10 @@ def _mirror(position, size):
 
 
 @compiled
-def _look_up(plane, stride, index, right, below, out):
-    """Bilinear interpolation; returns the sum."""
+def _look_up(
+    plane: np.ndarray, stride: int, index: np.ndarray, right: np.ndarray, below: np.ndarray, out: np.ndarray
+) -> float:
+    """Interpolate bilinearly; return the sum."""
     total, one, stride = np.float32(0), np.uint32(1), np.uint32(stride)
     for x in range(len(out)):
         i = index[x]
@@ -187,7 +217,9 @@ def _look_up(plane, stride, index, right, below, out):
 
 
 @compiled
-def _blur(image, height, width, kernel, framed, half_blurred):
+def _blur(
+    image: np.ndarray, height: int, width: int, kernel: np.ndarray, framed: np.ndarray, half_blurred: np.ndarray
+) -> None:
     """Blur `image` (H · W) in place, mirrored about its border pixels, in the room of the last two."""
     first, last = _support(kernel)
     reach, kernel = (last - first) // 2, kernel[first:last]
@@ -207,8 +239,8 @@ def _blur(image, height, width, kernel, framed, half_blurred):
 
 
 @compiled
-def _support(weights):
-    """First of the weights that count, and the one after the last."""
+def _support(weights: np.ndarray) -> tuple[int, int]:
+    """Find the first of the weights that count, and the one after the last."""
     first, last = 0, len(weights)
     while weights[first] < NEGLIGIBLE:
         first += 1
@@ -218,7 +250,7 @@ def _support(weights):
 
 
 @compiled
-def _sum_pieces(weights, source, start, step, out):
+def _sum_pieces(weights: np.ndarray, source: np.ndarray, start: int, step: int, out: np.ndarray) -> None:
     """Write to `out` the weighted sum of pieces of `source`: the first begins at `start`, each next `step` on."""
     for begin in range(0, len(out), BLOCK):
         block = out[begin : begin + BLOCK]
@@ -239,18 +271,18 @@ def _sum_pieces(weights, source, start, step, out):
 
 
 @compiled
-def _copy(source, out):
+def _copy(source: np.ndarray, out: np.ndarray) -> None:
     for x in range(len(out)):
         out[x] = source[x]
 
 
 @compiled
-def _rescale(values, factor, summand):
+def _rescale(values: np.ndarray, factor: float, summand: float) -> None:
     for x in range(len(values)):
         values[x] = factor * values[x] + summand
 
 
 @compiled
-def _add(values, more):
+def _add(values: np.ndarray, more: np.ndarray) -> None:
     for x in range(len(values)):
         values[x] += more[x]

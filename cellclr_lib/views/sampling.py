@@ -3,50 +3,64 @@
 Explained in chapter 3, *views*.
 """
 
+from __future__ import annotations
+
 import functools
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
 import torch
 
 from cellclr_lib.views.geometry import exp, net_nodes
 
+if TYPE_CHECKING:
+    from cellclr_lib.views.config import ViewConfig
+
 
 @dataclass
 class ViewDraw:
-    """What was drawn for N cells; None where the configuration switches a change off."""
+    """Hold what was drawn for N cells; None where the configuration switches a change off."""
 
-    box: torch.Tensor | None  # (N, 4) top, left, height, width of the part shown, in px
-    flip: torch.Tensor | None  # (N, 2) factors of x and y: -1 mirrored, 1 not
-    angle: torch.Tensor | None  # (N,) counter-clockwise, in degrees
-    bend: torch.Tensor | None  # (N, 2, J, K) displacement along x and y at the nodes of a coarse net, in `bend_px`
-    bend_px: torch.Tensor | None  # (N,) standard deviation of the displacement in px, 0 for none
-    brightness: torch.Tensor | None  # (N, C) factor of the values
-    contrast: torch.Tensor | None  # (N, C) factor of the distances from the mean
-    keep: torch.Tensor | None  # (N, C) 0 for a dropped channel, else 1
-    sigma: torch.Tensor | None  # (N,) standard deviation of the blur in px, 0 for none
-    noise: torch.Tensor | None  # (N, C, H, W) what is added
+    box: torch.Tensor | None  #: (N, 4) top, left, height, width of the part shown, in px
+    flip: torch.Tensor | None  #: (N, 2) factors of x and y: -1 mirrored, 1 not
+    angle: torch.Tensor | None  #: (N,) counter-clockwise, in degrees
+    bend: torch.Tensor | None  #: (N, 2, J, K) displacement at the nodes of a coarse net, in `bend_px`
+    bend_px: torch.Tensor | None  #: (N,) standard deviation of the displacement in px, 0 for none
+    brightness: torch.Tensor | None  #: (N, C) factor of the values
+    contrast: torch.Tensor | None  #: (N, C) factor of the distances from the mean
+    keep: torch.Tensor | None  #: (N, C) 0 for a dropped channel, else 1
+    sigma: torch.Tensor | None  #: (N,) standard deviation of the blur in px, 0 for none
+    noise: torch.Tensor | None  #: (N, C, H, W) what is added
 
-    def map(self, change):
-        """A `ViewDraw` with `change` done to each tensor."""
+    def map(self, change: Callable[[torch.Tensor], torch.Tensor]) -> ViewDraw:
+        """Return a `ViewDraw` with `change` done to each tensor."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return ViewDraw(**{name: v if v is None else change(v) for name, v in values.items()})
 
 
-def draw_view(config, shape, generator):
+def draw_view(config: ViewConfig, shape: Sequence[int], generator: torch.Generator) -> ViewDraw:
     """Draw the random numbers of one view for a batch of `shape` (N, C, H, W), on the generator's device.
 
     Returns
     -------
     ViewDraw
+
+    Examples
+    --------
+    >>> from cellclr_lib.views.config import ViewConfig
+    >>> draw = draw_view(ViewConfig(noise_p=0), (2, 3, 48, 48), torch.Generator().manual_seed(0))
+    >>> draw.box.shape, draw.noise
+    (torch.Size([2, 4]), None)
     """
     n, channels, height, width = shape
     device = generator.device
 
-    def uniform(*size, low=0.0, high=1.0):
+    def uniform(*size: int, low: float = 0.0, high: float = 1.0) -> torch.Tensor:
         return low + (high - low) * torch.rand(size, generator=generator, device=device)
 
-    def chosen(probability, *size):
+    def chosen(probability: float | torch.Tensor, *size: int) -> torch.Tensor:
         return uniform(*size) < probability
 
     draw = ViewDraw(*[None] * len(fields(ViewDraw)))
@@ -85,13 +99,15 @@ def draw_view(config, shape, generator):
 
 
 @functools.lru_cache(maxsize=64)
-def _constant(device, *numbers):
-    """Tensor of a few numbers, made once: to send them to a GPU is to wait for all that it has to do."""
+def _constant(device: torch.device, *numbers: float) -> torch.Tensor:
+    """Make a tensor of a few numbers, once: to send them to a GPU is to wait for all that it has to do."""
     return torch.tensor(numbers, device=device)
 
 
-def _draw_box(config, n, height, width, uniform):
-    """Part of the image to show, (n, 4) top, left, height, width in px: a centred box within a random box."""
+def _draw_box(
+    config: ViewConfig, n: int, height: int, width: int, uniform: Callable[..., torch.Tensor]
+) -> torch.Tensor:
+    """Draw the part of the image to show, (n, 4) top, left, height, width in px: a centred within a random box."""
     size = _constant(uniform(1).device, height, width)
     box_size, corner = size.expand(n, 2), torch.zeros(n, 2, device=size.device)
     if config.crop_p:
@@ -101,8 +117,8 @@ def _draw_box(config, n, height, width, uniform):
         aspect = exp(uniform(n, tries, low=low, high=high))
         tried = torch.stack([area / aspect, area * aspect], dim=2) ** 0.5  # (n, tries, 2)
         fits = (tried <= size).all(dim=2)
-        aspect = min(max(width / height, config.crop_aspect[0]), config.crop_aspect[1])
-        largest = _constant(size.device, min(height, width / aspect), min(width, height * aspect))
+        whole = min(max(width / height, config.crop_aspect[0]), config.crop_aspect[1])
+        largest = _constant(size.device, min(height, width / whole), min(width, height * whole))
         first = fits.int().argmax(dim=1)
         random = torch.where(fits.any(dim=1)[:, None], tried[torch.arange(n, device=size.device), first], largest)
         where = torch.where(fits.any(dim=1)[:, None], uniform(n, 2), 0.5)

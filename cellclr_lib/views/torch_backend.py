@@ -4,16 +4,30 @@ On a CPU, `numba_backend` gives the same views image by image. Positions are in 
 to the right and y down. Explained in chapter 3, *views*.
 """
 
+from __future__ import annotations
+
 import functools
+from typing import TYPE_CHECKING
 
 import torch
 from torch.nn.functional import grid_sample, one_hot
 
 from cellclr_lib.views.geometry import affine, blur_kernel, net
 
+if TYPE_CHECKING:
+    from cellclr_lib.views.config import ViewConfig
+    from cellclr_lib.views.sampling import ViewDraw
 
-def resample(images, box=None, flip=None, angle=None, bend=None, bend_length_px=8.0):
-    """Each image cropped to `box` and stretched, mirrored, turned and bent, in this order, in one interpolation.
+
+def resample(
+    images: torch.Tensor,
+    box: torch.Tensor | None = None,
+    flip: torch.Tensor | None = None,
+    angle: torch.Tensor | None = None,
+    bend: torch.Tensor | None = None,
+    bend_length_px: float = 8.0,
+) -> torch.Tensor:
+    """Crop each image to `box` and stretch, mirror, turn and bend it, in this order, in one interpolation.
 
     Bilinear, mirrored at the border.
 
@@ -32,8 +46,16 @@ def resample(images, box=None, flip=None, angle=None, bend=None, bend_length_px=
     return grid_sample(images, grid, padding_mode="reflection", align_corners=False)
 
 
-def sampling_grid(shape, box=None, flip=None, angle=None, bend=None, bend_length_px=8.0, device="cpu"):
-    """Where each pixel of the result is read from, for `grid_sample(..., align_corners=False)`.
+def sampling_grid(
+    shape: tuple[int, int, int],
+    box: torch.Tensor | None = None,
+    flip: torch.Tensor | None = None,
+    angle: torch.Tensor | None = None,
+    bend: torch.Tensor | None = None,
+    bend_length_px: float = 8.0,
+    device: torch.device | str = "cpu",
+) -> torch.Tensor:
+    """Compute where each pixel of the result is read from, for `grid_sample(..., align_corners=False)`.
 
     The image is cropped to `box` and stretched, mirrored, turned, and bent, in this order.
 
@@ -73,8 +95,8 @@ def sampling_grid(shape, box=None, flip=None, angle=None, bend=None, bend_length
     return grid.view(n, 2, height, width).permute(0, 2, 3, 1)
 
 
-def gaussian_blur(images, sigma, kernel_px):
-    """Gaussian blur with one `sigma` per image, mirrored at the border.
+def gaussian_blur(images: torch.Tensor, sigma: torch.Tensor, kernel_px: int) -> torch.Tensor:
+    """Blur with a Gaussian of one `sigma` per image, mirrored at the border.
 
     Parameters
     ----------
@@ -95,28 +117,30 @@ def gaussian_blur(images, sigma, kernel_px):
     return down[:, None] @ images @ across[:, None].mT
 
 
-def _positions(size, device):
-    """Position of each pixel along an axis, (size,)."""
+def _positions(size: int, device: torch.device | str) -> torch.Tensor:
+    """Compute the position of each pixel along an axis, (size,)."""
     return torch.arange(size, device=device) - (size - 1) / 2
 
 
 @functools.lru_cache(maxsize=16)
-def _mirrored(size, kernel_px, device):
-    """(kernel_px, size, size) of 0 and 1: which pixel of an axis each tap meets, mirrored at the border pixels."""
+def _mirrored(size: int, kernel_px: int, device: torch.device) -> torch.Tensor:
+    """Mark (kernel_px, size, size) which pixel of an axis each tap meets, mirrored at the border pixels."""
     reach = kernel_px // 2
     met = (torch.arange(size) + torch.arange(-reach, reach + 1)[:, None]).abs()
     met = (size - 1) - ((size - 1) - met).abs()
     return one_hot(met, size).to(device, torch.float32)
 
 
-def apply_batched(images, draw, config):
-    """`apply_view` for float32 `images` in operations of torch on the whole batch: what a GPU is good at."""
+def apply_batched(images: torch.Tensor, draw: ViewDraw, config: ViewConfig) -> torch.Tensor:
+    """Apply a view to float32 `images` in operations of torch on the whole batch."""
     if draw.box is None and draw.flip is None and draw.angle is None and draw.bend is None:
         view = images.clone()
     else:
-        bend = None if draw.bend is None else draw.bend_px[:, None, None, None] * draw.bend
+        bend = None
+        if draw.bend is not None and draw.bend_px is not None:
+            bend = draw.bend_px[:, None, None, None] * draw.bend
         view = resample(images, draw.box, draw.flip, draw.angle, bend, config.elastic_length_px)
-    if draw.brightness is not None:
+    if draw.brightness is not None and draw.contrast is not None:
         offset = draw.brightness * (1 - draw.contrast) * view.mean((2, 3))
         view.mul_((draw.brightness * draw.contrast)[:, :, None, None]).add_(offset[:, :, None, None])
     if draw.sigma is not None:

@@ -7,7 +7,7 @@ from skimage.filters import threshold_otsu
 from skimage.measure import label, regionprops
 from skimage.morphology import opening
 
-from cellclr_lib.baselines import handcrafted
+from cellclr_lib.baselines import measurements
 from cellclr_lib.baselines.handcrafted import crop_features, feature_names
 from cellclr_lib.data import central_nucleus
 from cellclr_lib.data.central_nucleus import find_nucleus
@@ -89,7 +89,7 @@ def test_shape_agrees_with_regionprops(crops):
     nucleus, _ = find_nucleus(crops[:, 0].astype(np.float32))
     for i, mask in enumerate(nucleus):
         (region,) = regionprops(label(mask))
-        found = {name: column(feats, f"Nuclei_Shape_{name}")[i] for name in handcrafted._SHAPE}
+        found = {name: column(feats, f"Nuclei_Shape_{name}")[i] for name in measurements.SHAPE}
         for name, expected, rel in [
             ("area", region.area, 1e-4),
             ("major", region.axis_major_length, 2e-3),
@@ -115,7 +115,7 @@ def test_texture_is_haralicks(crops):
     for i, image in enumerate(crops[:, 1].astype(np.float32)):
         low, high = np.sort(image.ravel())[[round(0.01 * (image.size - 1)), round(0.99 * (image.size - 1))]]
         level = np.clip((image - low) * np.float32(16) / (high - low), 0, 15).astype(np.uint8)
-        for px in handcrafted.OFFSETS_PX:
+        for px in measurements.OFFSETS_PX:
             # graycomatrix measures along the diagonal, so √2 of the way there
             steps = [(px, 0), (px, np.pi / 2), (px * 2**0.5, np.pi / 4), (px * 2**0.5, 3 * np.pi / 4)]
             counts = sum(graycomatrix(level, [d], [a], 16, symmetric=True) for d, a in steps)
@@ -135,9 +135,9 @@ def test_granularity_is_what_openings_remove(crops):
     feats = crop_features(crops)
     for i, image in enumerate(crops[:, 2].astype(float)):
         light = np.maximum(image - np.sort(image.ravel())[round(0.01 * (image.size - 1))], 0)
-        squares = [np.ones((2 * r + 1, 2 * r + 1)) for r in handcrafted.OPENINGS_PX]
+        squares = [np.ones((2 * r + 1, 2 * r + 1)) for r in measurements.OPENINGS_PX]
         left = [light.sum()] + [opening(light, square).sum() for square in squares]
-        for k, px in enumerate(handcrafted.OPENINGS_PX):
+        for k, px in enumerate(measurements.OPENINGS_PX):
             share = (left[k] - left[k + 1]) / left[0]
             assert column(feats, f"Cells_Granularity_{px}_actin")[i] == pytest.approx(share, abs=2e-3)
 
@@ -172,7 +172,7 @@ def test_rings_and_zernike_see_where_the_light_is():
     assert inner[0] > 5 and outer[0] == 0 and outer[1] > 1 and inner[1] == 0
     two_fold = column(feats, "Cells_Zernike_2_2_0", range(1))
     assert two_fold[2] > 10 * max(two_fold[0], two_fold[1])
-    basis = handcrafted._zernike_basis((201, 201))[:, : len(handcrafted.ZERNIKE)]
+    basis = measurements.zernike_basis((201, 201))[:, : len(measurements.ZERNIKE)]
     gram = basis.T @ basis  # orthogonal, as Zernike polynomials are
     scale = np.sqrt(np.diag(gram))
     assert np.abs(gram / np.outer(scale, scale) - np.eye(len(scale))).max() < 0.05

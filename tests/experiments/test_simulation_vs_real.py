@@ -152,7 +152,7 @@ def test_a_new_draw_stays_within_the_bounds(benchmark, real_bbbc021):
     crops = {"real": images, "simulated": benchmark.draw(seed=3100, table=table)}
     crops["again"] = crops["simulated"]
     feats = {
-        name: benchmark.handcrafted_features(benchmark.scaled(some, table["plate"]), benchmark.CHANNELS)
+        name: benchmark.handcrafted_features(benchmark.scaled(some, table["plate"]), channels=benchmark.CHANNELS)
         for name, some in crops.items()
     }
     auc, _, _ = benchmark.domain_gap.told_apart(feats["real"], feats["simulated"], table["plate"], table["plate"])
