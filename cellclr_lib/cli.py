@@ -12,104 +12,24 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-import tyro
-from tyro.conf import Positional
+from cellclr_lib.options import (
+    Crop,
+    Download,
+    Embed,
+    Evaluate,
+    Export,
+    Reproduce,
+    Simulate,
+    Train,
+    early_option,
+    parse,
+)
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
-
-_SCREEN = Annotated[Positional[Path], tyro.conf.arg(metavar="SCREEN")]
-_STORE = Annotated[Positional[Path], tyro.conf.arg(metavar="STORE")]
-_CHECKPOINT = Annotated[Positional[Path], tyro.conf.arg(metavar="CHECKPOINT")]
-_FEATURES = Annotated[Positional[Path], tyro.conf.arg(metavar="FEATURES")]
-_PROFILES = Annotated[Positional[Path], tyro.conf.arg(metavar="PROFILES")]
-_ONE_OF = tyro.conf.create_mutex_group(required=False)
-
-
-@dataclass(frozen=True)
-class Simulate:
-    """Write a simulated screen in BBBC021's layout."""
-
-    screen: _SCREEN  #: folder to write
-    size: Literal["default", "smoke", "full_size"] = "default"  #: how large, where no setting says otherwise
-    config: Path | None = None  #: YAML file with fields of SimulationConfig
-    jobs: int | None = None  #: worker processes; None: one per processor
-
-
-@dataclass(frozen=True)
-class Download:
-    """Fetch the real screen: its tables, then plates."""
-
-    screen: _SCREEN  #: folder to write
-    plates: Annotated[tuple[str, ...], _ONE_OF] = ()  #: these plates; without any, only the tables are fetched
-    moa_only: Annotated[bool, _ONE_OF] = False  #: all plates with annotated wells
-    all: Annotated[bool, _ONE_OF] = False  #: all 55 plates
-    mirror: str | None = None  #: address of a folder with the same files; None: the publisher's
-    keep: bool = False  #: keep the archives after unpacking
-
-
-@dataclass(frozen=True)
-class Crop:
-    """Cut the cells of a screen into a store."""
-
-    screen: _SCREEN  #: folder of a screen in BBBC021's layout
-    store: _STORE  #: folder to write
-    config: Path | None = None  #: YAML file with fields of CropConfig
-    plates: tuple[str, ...] = ()  #: only these plates
-    jobs: int | None = None  #: worker processes; None: one per processor
-
-
-@dataclass(frozen=True)
-class Train:
-    """Train an encoder on a store with SimCLR."""
-
-    store: _STORE  #: folder of a store
-    config: Path | None = None  #: YAML file with fields of TrainConfig
-
-
-@dataclass(frozen=True)
-class Embed:
-    """Turn every cell of a store into features."""
-
-    checkpoint: _CHECKPOINT  #: checkpoint file of a training
-    store: _STORE  #: folder of a store
-    features: _FEATURES  #: file to write (.npy), (cells, D) float32
-
-
-@dataclass(frozen=True)
-class Evaluate:
-    """Score features: NSC, NSCB and drop."""
-
-    store: _STORE  #: folder of the store that the features were made from
-    features: _FEATURES  #: features (.npy), one row per cell of the store
-    protocol: Literal["strict", "published"] = "strict"  #: how weeks are compared
-    out: Path | None = None  #: also write the table as CSV
-
-
-@dataclass(frozen=True)
-class Export:
-    """Write well profiles for pycytominer, copairs or scanpy."""
-
-    store: _STORE  #: folder of the store that the features were made from
-    features: _FEATURES  #: features (.npy), one row per cell of the store
-    profiles: _PROFILES  #: file to write: .parquet (Metadata_* columns) or .h5ad (AnnData)
-    post: str = "none"  #: post-processing: none, z_score, whitening or tvn
-
-
-@dataclass(frozen=True)
-class Reproduce:
-    """Go the whole way: screen, crops, training, scores."""
-
-    screen: Path = Path("BBBC021")  #: folder of the screen
-    out: Path = Path("reproduction")  #: folder to write
-    config: Path | None = None  #: YAML file with fields of Reproduction
-    dry_run: bool = False  #: only say what it would cost
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
@@ -145,57 +65,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def parse(options: type, arguments: Sequence[str], *, base: Any = None, prog: str) -> Any:
-    """Read the options of a command and, where it has settings, those of ``--config`` and then single ones.
-
-    Parameters
-    ----------
-    options : dataclass type
-        Of the options; comments of its fields become the help.
-    arguments : sequence of str
-    base : dataclass instance, optional
-        Settings where neither the file nor an option says otherwise.
-    prog : str
-        The program's name in the help.
-
-    Returns
-    -------
-    options, or options and settings
-        Instances of the two dataclasses.
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        If the file is missing, or a setting is unknown or impossible.
-    SystemExit
-        With 0 after ``--help``, with 2 if an option is unknown or cannot be read.
-    """
-    from cellclr_lib.settings import load_yaml
-
-    how: dict[str, Any] = {"prog": prog, "args": list(arguments), "use_underscores": True}
-    how["config"] = (tyro.conf.FlagCreatePairsOff,)
-    if base is None:
-        return tyro.cli(options, **how)
-    if file := _early("--config", arguments):
-        base = load_yaml(type(base), file, base=base)
-    no_prefix = tyro.conf.arg(name="")
-
-    def both(options: Any, settings: Any = base) -> tuple[Any, Any]:
-        return options, settings
-
-    both.__doc__ = options.__doc__
-    both.__annotations__ = {"options": Annotated[options, no_prefix], "settings": Annotated[type(base), no_prefix]}
-    return tyro.cli(both, **how)
-
-
-def _early(name: str, arguments: Sequence[str]) -> str | None:
-    """Read one option that decides the defaults of the others."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument(name, dest="value")
-    value: str | None = parser.parse_known_args(arguments)[0].value
-    return value
-
-
 def _parser() -> argparse.ArgumentParser:
     """Make the parser of the command's name."""
     listed = "\n".join(f"  {name:<10} {options.__doc__}" for name, (options, _) in COMMANDS.items())
@@ -218,7 +87,7 @@ def _simulate(arguments: Sequence[str]) -> str:
     from cellclr_lib.data import Screen, SimulationConfig, simulate
 
     sizes = {"smoke": SimulationConfig.smoke, "full_size": SimulationConfig.full_size}
-    base = sizes.get(_early("--size", arguments) or "default", SimulationConfig)()
+    base = sizes.get(early_option("--size", arguments) or "default", SimulationConfig)()
     options, config = _read("simulate", arguments, base)
     return f"simulated: {Screen(simulate(config, options.screen, jobs=options.jobs))}"
 

@@ -15,8 +15,7 @@ import pandas as pd
 from cellclr_lib.data import CropConfig, SimulationConfig
 from cellclr_lib.learning import TrainConfig
 from cellclr_lib.pipeline import cache, provenance
-from cellclr_lib.profiles import aggregate_wells, replicate_retrieval, tabulate_scores, week_accuracy
-from cellclr_lib.profiles.postprocessing import postprocess
+from cellclr_lib.profiles import aggregate_wells, postprocess, replicate_retrieval, tabulate_scores, week_accuracy
 from cellclr_lib.settings import to_dict
 
 REPOSITORY = Path(__file__).resolve().parent.parent

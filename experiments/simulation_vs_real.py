@@ -179,7 +179,7 @@ def told_apart(feats, plates):
     for (kind, channel), columns in families(feature_names(CHANNELS)).items():
         row = {"kind": kind, "channel": channel, "features": len(columns)}
         for first, second, ending in (("real", "simulated", ""), ("again", "simulated", "_again")):
-            auc, accuracy, _ = domain_gap.told_apart(
+            auc, accuracy, _ = domain_gap.classify_sets(
                 feats[first][:, columns], feats[second][:, columns], plates, plates
             )
             row |= {f"auc{ending}": auc, f"balanced_accuracy{ending}": accuracy}
@@ -197,7 +197,7 @@ def leading_features(feats, plates, most=LEADING):
         cells have more of; ``real simulated`` medians; ``auc`` of this feature alone, 0.5 to 1.
     """
     real, simulated = feats["real"], feats["simulated"]
-    _, _, weights = domain_gap.told_apart(real, simulated, plates, plates)
+    _, _, weights = domain_gap.classify_sets(real, simulated, plates, plates)
     chosen = np.argsort(-np.abs(weights))[:most]
     is_simulated = np.repeat([0, 1], [len(real), len(simulated)])
     alone = np.array([roc_auc_score(is_simulated, np.r_[real[:, i], simulated[:, i]]) for i in chosen])

@@ -14,8 +14,7 @@ import numpy as np
 
 from cellclr_lib.learning import embed, train
 from cellclr_lib.pipeline import cache
-from cellclr_lib.profiles import aggregate_wells, replicate_retrieval
-from cellclr_lib.profiles.postprocessing import postprocess
+from cellclr_lib.profiles import aggregate_wells, postprocess, replicate_retrieval
 from experiments.ablate_views import TRAINING
 
 SEEDS, PRECISIONS = (0, 1, 2), ("bf16", "fp32")

@@ -17,8 +17,7 @@ import pandas as pd
 from cellclr_lib.data import Screen, SimulationConfig
 from cellclr_lib.data.screen import IMAGE_TABLE, MOA_TABLE
 from cellclr_lib.data.simulation import plate_map
-from cellclr_lib.profiles import Whitener, ZScore, aggregate_treatments, aggregate_wells, nsc, nscb
-from cellclr_lib.profiles.postprocessing import postprocess
+from cellclr_lib.profiles import Whitener, ZScore, aggregate_treatments, aggregate_wells, nsc, nscb, postprocess
 from speed import paper
 from speed.measure import RUNS, PeakMemory, in_fresh_process, installed, per_call, take_turns
 

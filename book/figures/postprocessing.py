@@ -188,7 +188,7 @@ def week_accuracy(table, chance):
     figure.add_vline(x=100 * chance, line={"dash": "dot", "color": NEUTRAL}, annotation=label)
     bare(figure, height=150 + 60 * len(posts), legend={"y": 1.02, "yanchor": "bottom"})
     figure.update_yaxes(tickvals=-np.arange(len(posts)), ticktext=posts, zeroline=False)
-    return figure.update_xaxes(title="week told, % (lower is better)", rangemode="tozero")
+    return figure.update_xaxes(title="week accuracy, % (lower is better)", rangemode="tozero")
 
 
 def post_gains(scores):

@@ -6,7 +6,7 @@ Explained in chapter 1, the screen.
 import numpy as np
 import plotly.graph_objects as go
 
-from cellclr_lib.plots.images import (
+from cellclr_lib.plots.pictures import (
     GAMMA,
     canvas,
     channel_colours,
@@ -16,7 +16,7 @@ from cellclr_lib.plots.images import (
     scale_bar,
     sheet,
 )
-from cellclr_lib.plots.plates import _discrete, _in_palette_order, moa_code
+from cellclr_lib.plots.plates import discrete_scale, in_palette_order, moa_code
 from cellclr_lib.plots.style import GRID, NEUTRAL, bare, moa_colour
 
 USUAL_LIMITS = (1.0, 99.7)  # percentiles shown as black and white in the other pictures of the book
@@ -261,7 +261,7 @@ def compounds_by_week(wells):
     """
     treated = wells[wells["role"] == "treatment"]
     weeks = sorted(set(treated["batch"]), key=lambda week: (len(week), week))  # Week10 after Week9
-    moas = _in_palette_order(treated["moa"])
+    moas = in_palette_order(treated["moa"])
     compounds = [(moa, name) for moa in moas for name in sorted(set(treated["compound"][treated["moa"] == moa]))]
     z = np.full((len(compounds), len(weeks)), np.nan)
     text, about = np.full((2, *z.shape), "", object)
@@ -284,7 +284,7 @@ def compounds_by_week(wells):
             showscale=False,
             xgap=2,
             ygap=1,
-            **_discrete([moa_colour(moa) for moa in moas]),
+            **discrete_scale([moa_colour(moa) for moa in moas]),
         )
     )
     ends = np.cumsum([sum(moa == other for other, _ in compounds) for moa in moas])[:-1] - 0.5

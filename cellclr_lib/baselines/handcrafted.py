@@ -113,7 +113,11 @@ def crop_features(images: np.ndarray, nuclei: int = 0) -> np.ndarray:
 
 
 def handcrafted_features(
-    images: np.ndarray, *, channels: Sequence[str] | None = None, workers: int | None = None, progress: bool = False
+    images: np.ndarray,
+    *,
+    channels: Sequence[str] | None = None,
+    workers: int | None = None,
+    progress: bool = False,
 ) -> np.ndarray:
     """Measure intensity, shape, texture, granularity, radial distribution and correlation of every crop.
 

@@ -1,11 +1,12 @@
-"""A screen → single cells: read or simulate a screen, find nuclei, cut crops, keep them in a `CellStore`.
+"""Turn a screen into single cells: read or simulate it, find nuclei, cut crops, keep them in a `CellStore`.
 
 Coordinates have one convention. An array of places is ``(row, column)``, as an array of pixels is: `find_nuclei`
 and `read_positions` give such centres and `crop_cells` takes them. A table names its columns ``x_px`` (column) and
 ``y_px`` (row). Both are in px and count from 0 at the middle of the first pixel.
 """
 
-from cellclr_lib.data.cropping import CropConfig, crop_cells, crop_screen, scale_to_uint8
+from cellclr_lib.data.cropping import crop_screen
+from cellclr_lib.data.cutting import CropConfig, crop_cells, scale_to_uint8
 from cellclr_lib.data.illumination import CorrectedScreen, Illumination, fit_illumination
 from cellclr_lib.data.nuclei import find_nuclei, segment_nuclei
 from cellclr_lib.data.positions import read_positions
@@ -15,8 +16,8 @@ from cellclr_lib.data.store import CellStore
 
 __all__ = [
     "CellStore",
-    "CropConfig",
     "CorrectedScreen",
+    "CropConfig",
     "Illumination",
     "Screen",
     "SimulationConfig",

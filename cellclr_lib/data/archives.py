@@ -1,4 +1,4 @@
-"""Fetch the plate archives of the real screen: resumable, checked, unpacked without leaving their folder.
+"""Fetch the plate archives of the real screen: resumable, checked, unpacked within their folder.
 
 No checksums are published for the archives. So the SHA-256 of each is recorded when it first arrives whole, in
 ``checksums.json`` beside the plates, and an archive that arrives later must have the same. Explained in chapter 9,
@@ -12,6 +12,7 @@ import shutil
 import stat
 import time
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 import requests
@@ -31,7 +32,7 @@ PAUSE_S = 2.0  # before the second try, doubled with each further one
 BLOCK = 2**16  # bytes read at a time; a cut connection loses fewer than that
 
 
-def download_tables(root, base=BBBC021):
+def download_tables(root: str | Path, base: str = BBBC021) -> Screen:
     """Fetch the two tables of BBBC021 into the folder `root` and open them as a `Screen`.
 
     Parameters
@@ -50,12 +51,12 @@ def download_tables(root, base=BBBC021):
     return Screen(root)
 
 
-def annotated_plates(screen):
-    """Names of the plates with at least one well of an annotated treatment, in the order of the tables."""
+def annotated_plates(screen: Screen) -> list[str]:
+    """List the plates with at least one well of an annotated treatment, in the order of the tables."""
     return list(screen.fields.loc[screen.fields["role"] == "treatment", "plate"].unique())
 
 
-def download_plates(root, plates, base=BBBC021, keep=False):
+def download_plates(root: str | Path, plates: Sequence[str], base: str = BBBC021, keep: bool = False) -> list[str]:
     """Fetch and unpack the archives of some plates; what is there already is passed over.
 
     Parameters
@@ -79,7 +80,7 @@ def download_plates(root, plates, base=BBBC021, keep=False):
         If the disk has no room for them; says how much is needed. Nothing has been fetched then.
     FileNotFoundError
         If an archive cannot be had; names its address. The plates before it are there, and part of it may be:
-        the same call goes on.
+        the same call resumes.
     ValueError
         If an archive is broken, tries to write outside its folder, or is not the one that came the first time,
         and a second download is no better.
@@ -103,7 +104,7 @@ def download_plates(root, plates, base=BBBC021, keep=False):
     return missing
 
 
-def unpack(archive, root, plate):
+def unpack(archive: Path, root: str | Path, plate: str) -> None:
     """Unpack the archive of a plate into ``<root>/<plate>``, in one step.
 
     Raises
@@ -129,7 +130,7 @@ def unpack(archive, root, plate):
         raise ValueError(f"{archive} is broken: {error}") from error
 
 
-def _fetch_plate(root, plate, address, archive, bar):
+def _fetch_plate(root: Path, plate: str, address: str, archive: Path, bar: tqdm) -> None:
     for last in (False, True):
         if not archive.exists():
             _stream(address, archive, plate, bar)
@@ -143,10 +144,11 @@ def _fetch_plate(root, plate, address, archive, bar):
                 raise ValueError(f"{error}; it was fetched twice from {address}") from error
             log.warning("%s; fetching it again", error)
         else:
-            return _remember(root, archive)
+            _remember(root, archive)
+            return
 
 
-def _stream(address, archive, plate, bar):
+def _stream(address: str, archive: Path, plate: str, bar: tqdm) -> None:
     """Download to ``<archive>.part``, from where an earlier try stopped, then rename."""
     archive.parent.mkdir(parents=True, exist_ok=True)
     part, tries, total = _partial(archive), 0, None
@@ -162,15 +164,15 @@ def _stream(address, archive, plate, bar):
                 if gone or tries == TRIES:
                     raise FileNotFoundError(
                         f"{address} cannot be downloaded ({error}); "
-                        "what has come is kept, the same command goes on"
+                        "what has come is kept, the same command resumes"
                     ) from error
                 time.sleep(PAUSE_S * 2**tries if tries else 0)
     part.rename(archive)
     _stamp(part).unlink(missing_ok=True)
 
 
-def _continue(address, part, own, bar):
-    """One request for what is missing of `part`; returns the size of the whole."""
+def _continue(address: str, part: Path, own: tqdm, bar: tqdm) -> int:
+    """Request what is missing of `part`; return the size of the whole."""
     have, stamp = _length(part), _stamp(part)
     headers = {"Accept-Encoding": "identity"}
     if have and stamp.exists():  # the rest, if the file is still the same one; else all of it
@@ -197,8 +199,8 @@ def _continue(address, part, own, bar):
     return total or _length(part)
 
 
-def _size(address):
-    """Bytes of a file, as its server says; a guess where it does not."""
+def _size(address: str) -> int:
+    """Return the bytes of a file, as its server says; a guess where it does not."""
     try:
         answer = requests.head(
             address, allow_redirects=True, timeout=TIMEOUT_S, headers={"Accept-Encoding": "identity"}
@@ -211,7 +213,7 @@ def _size(address):
     return int(answer.headers.get("Content-Length", ARCHIVE_BYTES))
 
 
-def _check_room(root, archives, sizes, keep):
+def _check_room(root: Path, archives: dict[str, Path], sizes: dict[str, int], keep: bool) -> None:
     if not sizes:
         return
     there = {plate: _length(path) + _length(_partial(path)) for plate, path in archives.items()}
@@ -226,44 +228,44 @@ def _check_room(root, archives, sizes, keep):
         )
 
 
-def _check_member(member, plate, archive):
+def _check_member(member: zipfile.ZipInfo, plate: str, archive: Path) -> None:
     path = PurePosixPath(member.filename.replace("\\", "/"))
     outside = path.is_absolute() or ".." in path.parts or not path.parts or path.parts[0] != plate
     if outside or stat.S_ISLNK(member.external_attr >> 16):
         raise ValueError(f"{member.filename!r} would be written outside the folder {plate}")
 
 
-def _checksums(root):
+def _checksums(root: Path) -> dict[str, str]:
     path = Path(root) / CHECKSUMS
     return json.loads(path.read_text()) if path.exists() else {}
 
 
-def _check_known(root, archive):
+def _check_known(root: Path, archive: Path) -> None:
     known = _checksums(root).get(archive.name)
     if known and _sha256(archive) != known:
         raise ValueError(f"{archive} is not the file that came the first time (its SHA-256 is not {known})")
 
 
-def _remember(root, archive):
+def _remember(root: Path, archive: Path) -> None:
     known = _checksums(root)
     if archive.name not in known:
         known[archive.name] = _sha256(archive)
         atomic.write_text(Path(root) / CHECKSUMS, json.dumps(known, indent=1, sort_keys=True) + "\n")
 
 
-def _sha256(path):
+def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _partial(archive):
+def _partial(archive: Path) -> Path:
     return archive.with_name(archive.name + ".part")
 
 
-def _stamp(part):
-    """File with the server's name for this version of an archive, while it is on its way."""
+def _stamp(part: Path) -> Path:
+    """Name the file with the server's name for this version of an archive, while it is on its way."""
     return part.with_name(part.name + ".version")
 
 
-def _length(path):
+def _length(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0

@@ -71,5 +71,6 @@ def distance_to_centre(shape: tuple[int, ...]) -> np.ndarray:
 def divide(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Divide a by b; 0 where b is 0."""
     a, b = np.broadcast_arrays(a, b)
-    ratio: np.ndarray = np.divide(a, b, out=np.zeros(a.shape, dtype=np.result_type(a, b, np.float32)), where=b != 0)
+    zeros = np.zeros(a.shape, dtype=np.result_type(a, b, np.float32))
+    ratio: np.ndarray = np.divide(a, b, out=zeros, where=b != 0)
     return ratio

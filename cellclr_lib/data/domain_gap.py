@@ -1,11 +1,13 @@
-"""How far two sets of crops are apart: light, nuclei, detail, correlation, and what a classifier sees.
+"""Measure how far two sets of crops are apart: light, nuclei, detail, correlation, and a classifier.
 
-Each function measures one set of crops, so that simulated and real ones, or two screens, can be laid side by side;
-`told_apart` asks how well a classifier tells one set from the other. Everything is computed crop by crop and means
-something only over many. Explained in chapter 9, the real screen.
+Each function measures one set of crops, so that simulated and real ones, or two screens, can be compared;
+`classify_sets` measures how well a classifier tells one set from the other. Everything is computed crop by crop
+and means something only over many. Explained in chapter 9, the real screen.
 """
 
+from collections.abc import Iterator, Sequence
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,8 +24,8 @@ FOLDS = 5  # of the cross-validation
 CHUNK = 256  # crops that are transformed at a time
 
 
-def intensity_quantiles(images, levels=LEVELS):
-    """Quantiles of all pixels of each channel.
+def intensity_quantiles(images: np.ndarray, levels: Sequence[float] = LEVELS) -> np.ndarray:
+    """Compute quantiles of all pixels of each channel.
 
     Parameters
     ----------
@@ -34,13 +36,18 @@ def intensity_quantiles(images, levels=LEVELS):
     -------
     (C, Q) float64 array
         In the unit of the pixels.
+
+    Examples
+    --------
+    >>> intensity_quantiles(np.arange(16).reshape(1, 1, 4, 4), levels=[0, 1]).tolist()
+    [[0.0, 15.0]]
     """
     images = _checked(images)
     return np.stack([np.quantile(images[:, channel], levels) for channel in range(images.shape[1])])
 
 
-def nuclei(images, channel=0):
-    """Size and brightness of the nucleus nearest to the middle of each crop.
+def nuclei(images: np.ndarray, channel: int = 0) -> pd.DataFrame:
+    """Measure size and brightness of the nucleus nearest to the middle of each crop.
 
     Parameters
     ----------
@@ -70,8 +77,8 @@ def nuclei(images, channel=0):
     return pd.DataFrame({"area_px": area, "diameter_px": diameter, "intensity": intensity})
 
 
-def power_spectrum(images):
-    """Radially averaged power spectrum of each channel: how much of a crop is coarse and how much is fine.
+def power_spectrum(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Compute the radially averaged power spectrum of each channel: how much of a crop is coarse, how much fine.
 
     Each crop and channel is freed of its mean, faded out towards its border (a Hann window, or the jump from one
     border to the other would pass for fine detail) and divided by its standard deviation, so that neither gain nor
@@ -93,6 +100,13 @@ def power_spectrum(images):
     ------
     ValueError
         If the crops are not square, or smaller than 4 px.
+
+    Examples
+    --------
+    >>> noise = np.random.default_rng(0).normal(size=(50, 1, 16, 16))
+    >>> frequency, power = power_spectrum(noise)
+    >>> frequency[-1], bool(abs(power[0, 4] - 1) < 0.2)
+    (np.float64(0.5), True)
     """
     images = _checked(images)
     side = images.shape[-1]
@@ -114,8 +128,8 @@ def power_spectrum(images):
     return rings / side, total / len(images)
 
 
-def pixel_correlations(images):
-    """Correlation of every two channels over the pixels of each crop.
+def pixel_correlations(images: np.ndarray) -> np.ndarray:
+    """Correlate every two channels over the pixels of each crop.
 
     Parameters
     ----------
@@ -139,8 +153,8 @@ def pixel_correlations(images):
     return np.concatenate(columns)
 
 
-def total_correlations(images, groups):
-    """Correlation of every two channels over cells: has a cell that is bright in one stain much of another?
+def total_correlations(images: np.ndarray, groups: Sequence[Any] | np.ndarray | pd.Series) -> np.ndarray:
+    """Correlate the mean intensity of every two channels over cells.
 
     Parameters
     ----------
@@ -160,8 +174,10 @@ def total_correlations(images, groups):
     return np.array([together[i, j] for i, j in combinations(range(len(together)), 2)])
 
 
-def told_apart(first, second, first_groups, second_groups, folds=FOLDS):
-    """How well a logistic regression tells two sets of cells apart by their features.
+def classify_sets(
+    first: np.ndarray, second: np.ndarray, first_groups: Any, second_groups: Any, folds: int = FOLDS
+) -> tuple[float, float, np.ndarray]:
+    """Measure how well a logistic regression tells two sets of cells apart by their features.
 
     Features are z-scored. No group is in the training and the test part of one fold at once, so that what is
     peculiar to a plate does not help.
@@ -196,12 +212,12 @@ def told_apart(first, second, first_groups, second_groups, folds=FOLDS):
     return float(auc), float(accuracy), model.fit(feats, is_second)[-1].coef_[0]
 
 
-def _checked(images):
+def _checked(images: np.ndarray) -> np.ndarray:
     images = np.asarray(images)
     if images.ndim != 4 or not len(images):
         raise ValueError(f"images have the shape {images.shape}; expected (N, C, H, W) with N > 0")
     return images
 
 
-def _parts(images):
+def _parts(images: np.ndarray) -> Iterator[np.ndarray]:
     return (images[start : start + CHUNK] for start in range(0, len(images), CHUNK))

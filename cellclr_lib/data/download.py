@@ -4,6 +4,7 @@ The files are downloaded from where their authors published them and never redis
 *the real screen*.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pooch
@@ -21,8 +22,8 @@ PUBLISHED = {
 TIMEOUT_S = 20  # without an answer for so long the network counts as absent
 
 
-def fetch(name, folder, places=(), base=None):
-    """Path of a published file: found in one of `places`, else in `folder`, else downloaded into `folder`.
+def fetch(name: str, folder: str | Path, places: Sequence[str | Path] = (), base: str | None = None) -> Path:
+    """Find a published file in one of `places`, else in `folder`, else download it into `folder`.
 
     Parameters
     ----------
@@ -38,7 +39,7 @@ def fetch(name, folder, places=(), base=None):
     Returns
     -------
     pathlib.Path
-        Of a file whose checksum is the published one.
+        Path of a file whose checksum is the published one.
 
     Raises
     ------

@@ -21,7 +21,7 @@ SMALLEST = 0.25  # of a radius: thinner objects are specks
 CONTRAST = 4.0  # nuclei stand out from the background by this many of its standard deviations
 
 
-def segment_nuclei(dna):
+def segment_nuclei(dna: np.ndarray) -> np.ndarray:
     """Outline every nucleus of one DNA image.
 
     Parameters
@@ -43,6 +43,13 @@ def segment_nuclei(dna):
     Notes
     -----
     Explained in chapter 2, *from fields to cells*.
+
+    Examples
+    --------
+    >>> dna = np.random.default_rng(0).normal(100, 5, (64, 64)).astype(np.uint16)
+    >>> dna[10:30, 10:30] = dna[40:60, 35:55] = 1000
+    >>> int(segment_nuclei(dna).max())
+    2
     """
     dna = np.asarray(dna)
     if dna.ndim != 2 or dna.dtype not in (np.uint8, np.uint16):
@@ -72,11 +79,12 @@ def segment_nuclei(dna):
     seeds = seeds[depth[tuple(seeds.T)] > SMALLEST * radius]
     markers = nothing
     markers[tuple(seeds.T)] = np.arange(1, len(seeds) + 1)
-    return watershed(-landscape, markers, mask=foreground).astype(np.int32)
+    labels: np.ndarray = watershed(-landscape, markers, mask=foreground).astype(np.int32)
+    return labels
 
 
-def typical_radius(depth):
-    """Radius of the nuclei in px, from the distance to the background; None if there are none.
+def typical_radius(depth: np.ndarray) -> float | None:
+    """Estimate the radius of the nuclei in px from the distance to the background; None if there are none.
 
     The median over the peaks of `depth`, each weighted by its area, so that specks do not count.
     """
@@ -88,8 +96,8 @@ def typical_radius(depth):
     return float(radii[np.searchsorted(weight, weight[-1] / 2)])
 
 
-def find_nuclei(dna):
-    """Centre of every nucleus of one DNA image, those at the border included.
+def find_nuclei(dna: np.ndarray) -> np.ndarray:
+    """Find the centre of every nucleus of one DNA image, those at the border included.
 
     Parameters
     ----------
@@ -103,6 +111,13 @@ def find_nuclei(dna):
     Notes
     -----
     Raises as `segment_nuclei`. Explained in chapter 2, *from fields to cells*.
+
+    Examples
+    --------
+    >>> dna = np.random.default_rng(0).normal(100, 5, (64, 64)).astype(np.uint16)
+    >>> dna[10:31, 20:41] = 1000
+    >>> find_nuclei(dna).round().tolist()
+    [[20.0, 30.0]]
     """
     shapes = regionprops_table(segment_nuclei(dna), properties=("centroid",))
     return np.column_stack([shapes["centroid-0"], shapes["centroid-1"]]).astype(float).reshape(-1, 2)

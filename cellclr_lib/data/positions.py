@@ -1,11 +1,11 @@
-"""Published cell positions: where the nuclei of a screen lie, read from two text tables instead of found anew.
+"""Read published cell positions: where the nuclei of a screen lie, from two text tables.
 
 The supplement of Ljosa et al. 2013 (Data S2) lists every cell of the annotated wells of BBBC021:
 ``supplement_Object.txt``, one row per cell, and ``supplement_Image.txt``, one row per field, tab-separated and
 without a header. Their columns are named in the database statements that come with them, ``supplement_Object.sql``
 and ``supplement_Image.sql``. Explained in chapter 9, *the real screen*.
 
-Read in published code that uses these files: the tabs, the missing header, the ``.sql`` files, and the names of
+Known from published code that uses these files: the tabs, the missing header, the ``.sql`` files, and the names of
 the columns of `KEYS` and `CENTRE`. Not confirmed, since the files were not at hand: the name of `FILE`, which is
 that of BBBC021's own image table, and that positions count from 0, as CellProfiler's do.
 """
@@ -21,7 +21,7 @@ CENTRE = ["Nuclei_Location_Center_Y", "Nuclei_Location_Center_X"]  # row and col
 FILE = "Image_FileName_DAPI"  # by which a row of the image table is found in the screen
 
 
-def read_positions(object_table, image_table, fields):
+def read_positions(object_table: str | Path, image_table: str | Path, fields: pd.DataFrame) -> list[np.ndarray]:
     """Read the nuclei of the fields of a screen.
 
     Parameters
@@ -79,8 +79,8 @@ def read_positions(object_table, image_table, fields):
     return [centres[order[starts[row] : starts[row + 1]]] for row in rows.astype(int)]
 
 
-def _read(path, columns):
-    """The named columns of one table, as text."""
+def _read(path: str | Path, columns: list[str]) -> pd.DataFrame:
+    """Read the named columns of one table, as text."""
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist: positions need a table of cells and one of fields")

@@ -11,8 +11,10 @@ The images need not be there: a screen can be planned from its tables alone.
 
 import copy
 from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 import tifffile
 
 from cellclr_lib.annotations import CHANNELS, read_annotations
@@ -22,7 +24,7 @@ MOA_TABLE = "BBBC021_v1_moa.csv"
 
 
 class Screen:
-    """A screen in BBBC021's layout.
+    """Open a screen in BBBC021's layout.
 
     Parameters
     ----------
@@ -52,38 +54,43 @@ class Screen:
 
     channels = tuple(CHANNELS)
 
-    def __init__(self, root):
+    def __init__(self, root: str | Path) -> None:
         self.root = Path(root)
         self.fields = read_annotations(self.root / IMAGE_TABLE, self.root / MOA_TABLE)
 
-    def subset(self, mask):
-        """The same screen with only the fields where `mask` (boolean, one per field) is true.
+    def subset(self, mask: Any) -> Self:
+        """Return the same screen with only the fields where `mask` (boolean, one per field) is true.
 
-        Examples
-        --------
-        >>> screen.subset(screen.fields["plate"] == "Week2_24381")  # doctest: +SKIP
+        Parameters
+        ----------
+        mask : sequence of bool
+            One per row of `fields`, for one ``screen.fields["plate"] == "Week2_24381"``.
+
+        Returns
+        -------
+        Screen
         """
         part = copy.copy(self)
         part.fields = self.fields[np.asarray(mask)].reset_index(drop=True)
         return part
 
     @property
-    def wells(self):
-        """Table of wells with columns ``plate well batch replicate compound concentration_um moa role``."""
+    def wells(self) -> pd.DataFrame:
+        """Tabulate the wells: ``plate well batch replicate compound concentration_um moa role``."""
         columns = ["plate", "well", "batch", "replicate", "compound", "concentration_um", "moa", "role"]
         return self.fields.drop_duplicates(["plate", "well"])[columns].reset_index(drop=True)
 
     @property
-    def treatments(self):
-        """Table of the scored treatments, one row each, with ``compound concentration_um moa``; no controls."""
+    def treatments(self) -> pd.DataFrame:
+        """Tabulate the scored treatments, one row each: ``compound concentration_um moa``; no controls."""
         treated = self.fields[self.fields["role"] == "treatment"]
         return treated[["compound", "concentration_um", "moa"]].drop_duplicates().reset_index(drop=True)
 
-    def image_path(self, field, channel):
-        """Path of one image; it need not exist.
+    def image_path(self, field: pd.Series, channel: str) -> Path:
+        """Return the path of one image; it need not exist.
 
         The plate's folder comes first, as the archives unpack; the folder named in the image table
-        (``Week4/Week4_27481``) is the second place to look.
+        (``Week4/Week4_27481``) is looked into next.
 
         Parameters
         ----------
@@ -91,12 +98,16 @@ class Screen:
             A row of `fields`.
         channel : str
             One of `channels`.
+
+        Returns
+        -------
+        pathlib.Path
         """
         path = self.root / field["plate"] / field[f"file_{channel}"]
         named = self.root / field[f"path_{channel}"] / field[f"file_{channel}"]
         return named if named.exists() and not path.exists() else path
 
-    def load_field(self, field):
+    def load_field(self, field: pd.Series) -> np.ndarray:
         """Read all channels of one field of view.
 
         Parameters
@@ -116,7 +127,7 @@ class Screen:
         ValueError
             If a file is truncated or no image, or the channels do not fit together; the message names the file.
         """
-        images = []
+        images: list[np.ndarray] = []
         for channel in self.channels:
             path = self.image_path(field, channel)
             image = self._read(path, channel)
@@ -129,11 +140,11 @@ class Screen:
         return np.stack(images)
 
     @staticmethod
-    def _read(path, channel):
+    def _read(path: Path, channel: str) -> np.ndarray:
         if not path.exists():
             raise FileNotFoundError(f"{path} is missing (the {channel} image of its field); fetch the plate again")
         try:
-            image = tifffile.imread(path)
+            image: np.ndarray = tifffile.imread(path)
         # tifffile and zlib raise many kinds of error on damaged files; to the caller they are one.
         except Exception as error:
             raise ValueError(f"{path} is damaged or no TIFF ({error}); fetch the plate again") from error
@@ -141,7 +152,7 @@ class Screen:
             raise ValueError(f"{path} holds {image.shape} {image.dtype}; expected one 16-bit grey image")
         return image
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return (
             f"Screen({str(self.root)!r}: {len(self.fields)} fields, {self.fields['plate'].nunique()} plates, "
             f"{len(self.treatments)} treatments, {self.treatments['moa'].nunique()} MoAs)"

@@ -8,13 +8,19 @@ The folder is `CELLCLR_CACHE`, or ``~/.cache/cellclr``. Every chapter of the boo
 any of them runs alone.
 """
 
+from __future__ import annotations
+
 import hashlib
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from filelock import FileLock
 
 from cellclr_lib import atomic
@@ -22,17 +28,20 @@ from cellclr_lib.data import CellStore, CropConfig, Screen, SimulationConfig, cr
 from cellclr_lib.data import cropping as cropping_stage
 from cellclr_lib.settings import settings_key
 
+if TYPE_CHECKING:
+    from cellclr_lib.learning import TrainConfig, TrainResult
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 METHODS = ("pixel_pca", "handcrafted", "untrained", "simclr")
 
 
-def folder():
-    """The folder of all artefacts: `CELLCLR_CACHE`, or ``~/.cache/cellclr``."""
+def folder() -> Path:
+    """Return the folder of all artefacts: `CELLCLR_CACHE`, or ``~/.cache/cellclr``."""
     return Path(os.environ.get("CELLCLR_CACHE") or Path.home() / ".cache" / "cellclr")
 
 
-def screen(source=None):
-    """The simulated screen of a configuration, or the screen in a folder.
+def screen(source: SimulationConfig | str | Path | None = None) -> Screen:
+    """Simulate the screen of a configuration, or open the screen in a folder.
 
     Parameters
     ----------
@@ -52,8 +61,8 @@ def screen(source=None):
         return Screen(simulate(source, made))
 
 
-def crops(cropping=None, source=None):
-    """The single cells of a screen.
+def crops(cropping: CropConfig | None = None, source: SimulationConfig | str | Path | None = None) -> CellStore:
+    """Cut the single cells of a screen, or load them.
 
     Parameters
     ----------
@@ -75,7 +84,12 @@ def crops(cropping=None, source=None):
     return CellStore.open(made)
 
 
-def checkpoint(training=None, cropping=None, source=None, monitor=True):
+def checkpoint(
+    training: TrainConfig | None = None,
+    cropping: CropConfig | None = None,
+    source: SimulationConfig | str | Path | None = None,
+    monitor: bool = True,
+) -> TrainResult:
     """Train an encoder on the cells of a screen, or load it.
 
     Parameters
@@ -105,7 +119,12 @@ def checkpoint(training=None, cropping=None, source=None, monitor=True):
         return train(store, replace(training, folder=str(made)), on_epoch=on_epoch)
 
 
-def features(method, training=None, cropping=None, source=None):
+def features(
+    method: str,
+    training: TrainConfig | None = None,
+    cropping: CropConfig | None = None,
+    source: SimulationConfig | str | Path | None = None,
+) -> tuple[pd.DataFrame, np.ndarray]:
     """Compute the features of every cell of a screen by one of the compared methods, or load them.
 
     Parameters
@@ -130,38 +149,27 @@ def features(method, training=None, cropping=None, source=None):
 
     training = training or TrainConfig()
     store = crops(cropping, source)
+    parts: tuple[Any, ...] = (store.path.name,)
+    make: Callable[[], np.ndarray]
     if method == "simclr":
         trained = checkpoint(training, cropping, source).checkpoint
         parts = embedding.VERSION, trained.parent.name
-
-        def make():
-            return embedding.embed(store, trained, device=training.device)
-
+        make = partial(embedding.embed, store, trained, device=training.device)
     elif method == "untrained":
-        parts = untrained.VERSION, training.encoder, training.input_px, training.seed, store.path.name
-
-        def make():
-            return untrained.untrained_features(
-                store.images, training.encoder, seed=training.seed, input_px=training.input_px
-            )
-
+        parts = untrained.VERSION, training.encoder, training.input_px, training.seed, *parts
+        encoder: dict[str, Any] = {"name": training.encoder, "seed": training.seed, "input_px": training.input_px}
+        make = partial(untrained.untrained_features, store.images, **encoder)
     elif method == "pixel_pca":
-        parts = pixel_pca.VERSION, training.seed, store.path.name
-
-        def make():
-            return pixel_pca.pixel_pca_features(store.images, seed=training.seed)
-
+        parts = pixel_pca.VERSION, training.seed, *parts
+        make = partial(pixel_pca.pixel_pca_features, store.images, seed=training.seed)
     else:
-        parts = handcrafted.VERSION, store.path.name
-
-        def make():
-            return handcrafted.handcrafted_features(store.images, channels=store.channels)
-
+        parts = handcrafted.VERSION, *parts
+        make = partial(handcrafted.handcrafted_features, store.images, channels=store.channels)
     return store.table, _cached(folder() / "features" / f"{settings_key(method, *parts)}.npy", make)
 
 
-def published(name):
-    """Path of a published file of the real screen: where you keep real data, else from the cache or the network.
+def published(name: str) -> Path:
+    """Find a published file of the real screen: where you keep real data, in the cache, or on the network.
 
     Parameters
     ----------
@@ -189,17 +197,17 @@ def published(name):
     return fetch(name, folder() / "published", [place / "bbbc021" for place in places])
 
 
-def size():
-    """Bytes in the cache."""
+def size() -> int:
+    """Count the bytes in the cache."""
     return sum(file.stat().st_size for file in folder().rglob("*") if file.is_file())
 
 
-def clear():
+def clear() -> None:
     """Delete the whole cache."""
     shutil.rmtree(folder(), ignore_errors=True)
 
 
-def _screen_key(source):
+def _screen_key(source: SimulationConfig | str | Path) -> str:
     if isinstance(source, SimulationConfig):
         return settings_key(source, simulation.VERSION)
     # A screen in a folder is known by the folder and by its two tables.
@@ -207,19 +215,20 @@ def _screen_key(source):
     return settings_key(str(root), [_digest(table) for table in sorted(root.glob("BBBC021_v1_*.csv"))])
 
 
-def _cached(path, make):
+def _cached(path: Path, make: Callable[[], np.ndarray]) -> np.ndarray:
     with _lock(path):
         if not path.exists():
             with atomic.new_file(path) as part:
                 np.save(part, np.asarray(make(), dtype=np.float32))
-    return np.load(path)
+    made: np.ndarray = np.load(path)
+    return made
 
 
-def _lock(path):
-    """Two chapters that need one artefact at the same time must not make it twice."""
+def _lock(path: Path) -> FileLock:
+    """Lock an artefact: two chapters that need it at the same time must not make it twice."""
     path.parent.mkdir(parents=True, exist_ok=True)
     return FileLock(path.with_name(path.name + ".lock"))
 
 
-def _digest(path):
+def _digest(path: str | Path) -> str:
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()

@@ -1,18 +1,26 @@
-"""Watch a training without labels: replicate retrieval by epoch.
+"""Score a training without labels after each epoch, by replicate retrieval.
 
 The callback joins two packages that know nothing of each other: features come from `learning`, scores from
 `profiles`. Explained in chapter 5, *training*.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from cellclr_lib.profiles import ZScore, aggregate_wells, replicate_retrieval, week_accuracy
+
+if TYPE_CHECKING:
+    from cellclr_lib.data import CellStore
+    from cellclr_lib.learning.training import EpochState
 
 VERSION = 1  # raise it when the same features give other scores
 
 
 class ReplicateRetrieval:
-    """`on_epoch` callback that adds MoA-free scores to the history of a training.
+    """Add MoA-free scores to the history of a training; an `on_epoch` callback of `cellclr_lib.learning.train`.
 
     Columns added, as shares in [0, 1]: ``retrieval``, whether a treated well's nearest well on the other plates of
     its week is the same treatment (higher is better), and ``week_accuracy``, whether a DMSO well's nearest DMSO
@@ -35,7 +43,7 @@ class ReplicateRetrieval:
     which are reported, may not.
     """
 
-    def __init__(self, store, cells_per_well=16, every=1, seed=0):
+    def __init__(self, store: CellStore, cells_per_well: int | None = 16, every: int = 1, seed: int = 0) -> None:
         self.store, self.every = store, every
         order = np.random.default_rng(seed).permutation(len(store))
         rank = store.table.iloc[order].groupby(["plate", "well"]).cumcount()
@@ -43,8 +51,8 @@ class ReplicateRetrieval:
         self.rows = np.sort(chosen)
         self.meta = store.table.iloc[self.rows].reset_index(drop=True)
 
-    def __call__(self, state):
-        """Score the encoder of this epoch; returns the columns to add."""
+    def __call__(self, state: EpochState) -> dict[str, float]:
+        """Score the encoder of this epoch; return the columns to add."""
         if state.epoch % self.every and state.epoch != state.epochs:
             return {}
         meta, feats = aggregate_wells(self.meta, state.embed(self.store.images[self.rows]))

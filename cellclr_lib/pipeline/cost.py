@@ -1,4 +1,4 @@
-"""What a reproduction will cost on this machine, said before it starts.
+"""Estimate what a reproduction will cost on this machine before it starts.
 
 Explained in chapter 9, *the real screen*.
 """
@@ -15,6 +15,7 @@ import pandas as pd
 from cellclr_lib.data import CellStore, Screen, SimulationConfig, archives, crop_cells
 from cellclr_lib.data.simulation import plate_map, simulate_field
 from cellclr_lib.learning import embed, train
+from cellclr_lib.pipeline.reproduction import Reproduction
 
 REAL_PX = 1024 * 1280  # pixels of a real field
 CELLS = {"control": 235, "positive_control": 125, "treatment": 125, "unannotated": 180}  # in a real field, about
@@ -22,8 +23,8 @@ PROBE_CELLS = 32  # of the training steps that are timed
 LINE_MBIT_S = 100.0  # of the network
 
 
-def estimate(config, screen):
-    """Disk and hours of each stage, from rates measured now; nothing is fetched or made.
+def estimate(config: Reproduction, screen: str | Path) -> pd.DataFrame:
+    """Estimate disk and hours of each stage, from rates measured now; nothing is fetched or made.
 
     Parameters
     ----------
@@ -68,16 +69,16 @@ def estimate(config, screen):
     return pd.DataFrame(rows, columns=["stage", "disk_gb", "hours", "basis"])
 
 
-def _crop_seconds(config, simulation):
-    """Seconds per field, with all processors at work."""
+def _crop_seconds(config: Reproduction, simulation: SimulationConfig) -> float:
+    """Measure the seconds per field, with all processors at work."""
     field, _ = simulate_field(simulation, plate_map.fields(simulation).iloc[0])
     start = time.perf_counter()
     crop_cells(field, config.cropping)
-    return (time.perf_counter() - start) / os.cpu_count()
+    return (time.perf_counter() - start) / (os.cpu_count() or 1)
 
 
-def _learning_seconds(config):
-    """Seconds per cell of a training step and of embedding, and the number of features."""
+def _learning_seconds(config: Reproduction) -> tuple[float, float, int]:
+    """Measure the seconds per cell of a training step and of embedding, and count the features."""
     side = config.cropping.crop_px
     pixels = np.random.default_rng(0).integers(0, 256, (PROBE_CELLS, 3, side, side), dtype=np.uint8)
     table = pd.DataFrame({"compound": ["DMSO"] * PROBE_CELLS})

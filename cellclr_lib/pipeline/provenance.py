@@ -1,12 +1,14 @@
-"""Where a number came from: written beside every results file."""
+"""Record where a number came from, beside every results file."""
 
 import json
 import os
 import platform
 import subprocess
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from cellclr_lib.settings import to_dict
 
@@ -20,8 +22,8 @@ SHOWN = (
 PACKAGES = ("cellclr", "numpy", "pandas", "scikit-image", "scikit-learn", "torch", "torchvision")
 
 
-def provenance(**more):
-    """What a results file needs to be understood later.
+def provenance(**more: Any) -> dict[str, Any]:
+    """Collect what a results file needs to be understood later.
 
     Returns
     -------
@@ -41,8 +43,14 @@ def provenance(**more):
     }
 
 
-def versions(packages):
-    """{name: version} of those that are installed."""
+def versions(packages: Iterable[str]) -> dict[str, str]:
+    """Look up the versions of those packages that are installed.
+
+    Examples
+    --------
+    >>> list(versions(["numpy", "no-such-package"]))
+    ['numpy']
+    """
     found = {}
     for name in packages:
         try:
@@ -52,13 +60,13 @@ def versions(packages):
     return found
 
 
-def write(path, **more):
+def write(path: str | Path, **more: Any) -> None:
     """Write `provenance` as JSON to `path`."""
     Path(path).write_text(json.dumps(provenance(**more), indent=1) + "\n")
 
 
-def changed_settings(recorded, settings):
-    """Names of recorded settings that are different now.
+def changed_settings(recorded: dict[str, Any], settings: Any) -> list[str]:
+    """List the recorded settings that are different now.
 
     A setting that came later does not count: its default is to do what was done before.
 
@@ -77,11 +85,11 @@ def changed_settings(recorded, settings):
     return [name for name, value in recorded.items() if name not in now or now[name] != value]
 
 
-def _git(*arguments):
+def _git(*arguments: str) -> str:
     return subprocess.run(["git", *arguments], cwd=REPOSITORY, capture_output=True, text=True).stdout.strip()
 
 
-def _processor():
+def _processor() -> str:
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor()

@@ -1,9 +1,10 @@
-"""From nothing to the paper's table by one command: download or simulate, crop, train, embed, report.
+"""Make the paper's table by one command: download or simulate, crop, train, embed, score.
 
-Each stage leaves its result in one folder and is passed over once that is there, so a way that was interrupted
-goes on with the same command. Explained in chapter 9, *the real screen*.
+Each stage leaves its result in one folder and is passed over once that is there, so a run that was interrupted
+is resumed by the same command. Explained in chapter 9, *the real screen*.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -24,24 +25,26 @@ COLUMNS = ["protocol", "post", "nsc", "nsc_low", "nsc_high", "nscb", "nscb_low",
 
 @dataclass(frozen=True)
 class Reproduction:
-    """Everything that decides a way from a screen to its scores. Explained in chapter 9, *the real screen*."""
+    """Set everything that decides the way from a screen to its scores. Explained in chapter 9."""
 
-    source: Literal["download", "simulate", "folder"] = "download"  # how the screen gets to its folder
-    plates: Literal["annotated", "all"] = "annotated"  # which plates to download
-    mirror: str | None = None  # address of a folder with the same files, in place of the publisher's
-    roles: tuple[str, ...] = ("control", "positive_control", "treatment")  # of the wells that are cropped
-    simulation: SimulationConfig = field(default_factory=SimulationConfig)  # if the source is "simulate"
-    cropping: CropConfig = field(default_factory=CropConfig)
-    training: TrainConfig = field(default_factory=TrainConfig)
-    protocols: tuple[str, ...] = ("strict", "published")  # of NSCB
+    source: Literal["download", "simulate", "folder"] = "download"  #: how the screen gets to its folder
+    plates: Literal["annotated", "all"] = "annotated"  #: which plates to download
+    mirror: str | None = None  #: address of a folder with the same files, in place of the publisher's
+    roles: tuple[str, ...] = ("control", "positive_control", "treatment")  #: of the wells that are cropped
+    simulation: SimulationConfig = field(default_factory=SimulationConfig)  #: if the source is "simulate"
+    cropping: CropConfig = field(default_factory=CropConfig)  #: how cells are cut
+    training: TrainConfig = field(default_factory=TrainConfig)  #: how the encoder is trained
+    protocols: tuple[str, ...] = ("strict", "published")  #: of NSCB
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if unknown := [role for role in self.roles if role not in ROLES]:
             raise ValueError(f"roles holds {unknown[0]!r}; expected some of {', '.join(ROLES)}")
 
 
-def reproduce(screen, config, out, *, say=print):
-    """Go the whole way, or what is left of it.
+def reproduce(
+    screen: str | Path, config: Reproduction, out: str | Path, *, say: Callable[[str], object] = print
+) -> pd.DataFrame:
+    """Run all stages, or those that are left.
 
     Parameters
     ----------
@@ -63,10 +66,10 @@ def reproduce(screen, config, out, *, say=print):
     ValueError
         If `out` was begun with another configuration, or as the stages do.
     """
-    screen, out = Path(screen), Path(out)
+    root, out = Path(screen), Path(out)
     _claim(config, out)
-    say(f"screen: {screen}")
-    images = _screen(config, screen)
+    say(f"screen: {root}")
+    images = _screen(config, root)
     say(f"crops: {out / 'store'}, from {len(images.fields):,} fields on {images.fields['plate'].nunique()} plates")
     store = _store(config, images, out / "store")
     epoch = min(config.training.cells_per_epoch or len(store), len(store))
@@ -77,7 +80,8 @@ def reproduce(screen, config, out, *, say=print):
     feats = _features(trained.checkpoint, store, training.device, out / "features.npy")
     say(f"scores: {out / 'scores.csv'}")
     tables = [
-        tabulate_scores(store.table, feats, protocol=protocol).assign(protocol=protocol) for protocol in config.protocols
+        tabulate_scores(store.table, feats, protocol=protocol).assign(protocol=protocol)
+        for protocol in config.protocols
     ]
     table = pd.concat(tables, ignore_index=True)
     table = table[[*COLUMNS, *(name for name in table if name not in COLUMNS)]]
@@ -85,14 +89,14 @@ def reproduce(screen, config, out, *, say=print):
     return table
 
 
-def _claim(config, out):
+def _claim(config: Reproduction, out: Path) -> None:
     file = out / "config.yaml"
     if file.exists() and load_yaml(Reproduction, file) != config:
         raise ValueError(f"{out} was begun with other settings ({file}); take another --out, or the same settings")
     save_yaml(config, file)
 
 
-def _screen(config, root):
+def _screen(config: Reproduction, root: Path) -> Screen:
     if config.source == "simulate":
         simulate(config.simulation, root)
     elif config.source == "download":
@@ -106,14 +110,15 @@ def _screen(config, root):
     return screen.subset(screen.fields["role"].isin(config.roles) & screen.fields["plate"].isin(there))
 
 
-def _store(config, screen, folder):
+def _store(config: Reproduction, screen: Screen, folder: Path) -> CellStore:
     if not (folder / "store.json").exists():
         crop_screen(screen, config.cropping, folder)
     return CellStore.open(folder)
 
 
-def _features(checkpoint, store, device, file):
+def _features(checkpoint: Path, store: CellStore, device: str, file: Path) -> np.ndarray:
     if not file.exists():
         with atomic.new_file(file) as part:
             np.save(part, embed(store, checkpoint, device=device))
-    return np.load(file)
+    feats: np.ndarray = np.load(file)
+    return feats

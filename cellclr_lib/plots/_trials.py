@@ -1,15 +1,20 @@
-"""What the figures of a sweep share: which trials count, how settings and scores are named, where ticks stand."""
+"""Share between the figures of a sweep which trials count, how columns are named, and where ticks stand."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
+from scipy.stats import spearmanr
 
 from cellclr_lib.plots.style import ACCENTS, NEUTRAL
 
 # What a trial is judged by: title, factor to the drawn unit, unit, and an arrow where one direction is better.
 MEASURES = {
     "retrieval": ("replicate retrieval", 100, "%", " ↑"),
-    "week_accuracy": ("week told from DMSO", 100, "%", " ↓"),
+    "week_accuracy": ("week accuracy", 100, "%", " ↓"),
     "nsc": ("NSC", 100, "%", " ↑"),
     "nscb": ("NSCB", 100, "%", " ↑"),
     "top1": ("top-1", 100, "%", ""),
@@ -26,8 +31,8 @@ SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross")
 MANY = 6  # from more distinct values on a setting counts as continuous
 
 
-def finished(results):
-    """The trials that ended with a score; their index is kept.
+def finished(results: pd.DataFrame) -> pd.DataFrame:
+    """Select the trials that ended with a score; their index is kept.
 
     Parameters
     ----------
@@ -44,21 +49,21 @@ def finished(results):
     return results[fine]
 
 
-def offered(table, columns, chosen):
-    """Those of `columns` that hold a value; raises ValueError if the `chosen` one is not among them."""
+def offered(table: pd.DataFrame, columns: Iterable[str], chosen: str) -> list[str]:
+    """List those of `columns` that hold a value; raise ValueError if the `chosen` one is not among them."""
     known = [name for name in columns if name in table and table[name].notna().any()]
     if chosen not in known:
         raise ValueError(f"no finished trial has {chosen!r}; there is {', '.join(known) or 'nothing'}")
     return known
 
 
-def settings_of(trials):
-    """Names of the columns that say what a trial tried: those of every sweep, then further ones."""
+def settings_of(trials: pd.DataFrame) -> list[str]:
+    """Name the columns that say what a trial tried: those of every sweep, then further ones."""
     return [name for name in SETTINGS if name in trials] + further(trials)
 
 
-def further(trials):
-    """Names of the numeric columns that were varied and that not every sweep has."""
+def further(trials: pd.DataFrame) -> list[str]:
+    """Name the numeric columns that were varied and that not every sweep has."""
     known = {*SETTINGS, *MEASURES, *BOOKKEEPING}
     return [
         name
@@ -67,29 +72,29 @@ def further(trials):
     ]
 
 
-def title(column):
-    """Name, unit and direction of a measure: "replicate retrieval, % ↑"."""
+def title(column: str) -> str:
+    """Write name, unit and direction of a measure: "replicate retrieval, % ↑"."""
     name, _, unit, arrow = MEASURES[column]
     return name + (f", {unit}" if unit else "") + arrow
 
 
-def setting(trial, columns):
-    """Settings of one trial in words: "temperature 0.1, batch size 64, seed 0"."""
+def setting(trial: pd.Series, columns: Iterable[str]) -> str:
+    """Write the settings of one trial in words: "temperature 0.1, batch size 64, seed 0"."""
     return ", ".join(f"{plain(name)} {number(trial[name])}" for name in columns)
 
 
-def plain(name):
-    """Name of a setting without underscores."""
+def plain(name: str) -> str:
+    """Write the name of a setting without underscores."""
     return SETTINGS.get(name, name.replace("_", " "))
 
 
-def number(value):
-    """Shortest form of a number; anything else as it is."""
+def number(value: object) -> str:
+    """Write a number in its shortest form; anything else as it is."""
     return f"{value:g}" if isinstance(value, (int, float, np.number)) else str(value)
 
 
-def about(trial, columns):
-    """Hover text of one trial: its settings, then a line per known score."""
+def about(trial: pd.Series, columns: Iterable[str]) -> str:
+    """Write the hover text of one trial: its settings, then a line per known score."""
     lines = [
         f"{name} {factor * trial[c]:.3g} {unit}".strip()
         for c, (name, factor, unit, _) in MEASURES.items()
@@ -98,8 +103,8 @@ def about(trial, columns):
     return "<br>".join([setting(trial, columns), *lines])
 
 
-def looks(table):
-    """Colour of each temperature, and number of the dash and marker of each batch size.
+def looks(table: pd.DataFrame) -> tuple[dict[float, str], dict[float, int]]:
+    """Choose the colour of each temperature, and the number of the dash and marker of each batch size.
 
     Returns
     -------
@@ -107,15 +112,15 @@ def looks(table):
         Beyond five batch sizes all share one dash.
     """
     temperatures, sizes = (np.sort(table[name].dropna().unique()) for name in ("temperature", "batch_size"))
-    colours = ACCENTS
+    colours: Sequence[str] = ACCENTS
     if len(temperatures) > len(ACCENTS):
         colours = sample_colorscale(SCALE, axis("temperature", temperatures)["place"])
     marks = {size: i if len(sizes) <= len(DASHES) else 0 for i, size in enumerate(sizes)}
     return dict(zip(temperatures, colours, strict=False)), marks
 
 
-def levels(values):
-    """Names of the values of a setting, or of five bins if they are many, and which of them each trial has.
+def levels(values: pd.Series) -> tuple[list[str], np.ndarray]:
+    """Name the values of a setting, or five bins if they are many, and find which of them each trial has.
 
     Parameters
     ----------
@@ -133,8 +138,8 @@ def levels(values):
     return [f"{value:g}" for value in found], np.searchsorted(found, values)
 
 
-def axis(name, values):
-    """An axis from 0 to 1 for one column, logarithmic where that suits it.
+def axis(name: str, values: Any) -> dict[str, Any]:
+    """Place one column on an axis from 0 to 1, logarithmic where that suits it.
 
     Parameters
     ----------
@@ -157,7 +162,7 @@ def axis(name, values):
     ticks = found if is_setting and len(found) <= MANY else round_ticks(low, high, log)
     unit = " %" if not is_setting and MEASURES[name][2] else ""
 
-    def place(x):
+    def place(x: np.ndarray) -> np.ndarray:
         if low == high:
             return np.where(np.isfinite(x), 0.5, np.nan)
         a, b, c = (np.log(v) if log else v for v in (x, low, high))
@@ -166,8 +171,8 @@ def axis(name, values):
     return {"place": place(values), "ticks": place(ticks), "labels": [f"{t:.4g}{unit}" for t in ticks], "log": log}
 
 
-def round_ticks(low, high, log=False):
-    """A handful of round numbers between two ends, or the ends where no two round ones fit."""
+def round_ticks(low: float, high: float, log: bool = False) -> np.ndarray:
+    """Choose a handful of round numbers between two ends, or the ends where no two round ones fit."""
     if log:
         tens = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
         ticks = tens if len(tens) > 4 else np.outer(tens, (1, 2, 5)).ravel()
@@ -180,15 +185,14 @@ def round_ticks(low, high, log=False):
     return ticks if len(ticks) > 1 else np.unique([low, high])
 
 
-def spearman(first, second):
-    """Spearman's rank correlation of two sequences; NaN for fewer than three pairs or where one is constant."""
-    ranks = [pd.Series(np.asarray(values, float)).rank() for values in (first, second)]
-    if len(ranks[0]) < 3 or any(rank.nunique() == 1 for rank in ranks):
-        return np.nan
-    return float(np.corrcoef(*ranks)[0, 1])
+def spearman(first: Any, second: Any) -> float:
+    """Compute Spearman's rank correlation; NaN for fewer than three pairs or where one is constant."""
+    if len(first) < 3 or len(np.unique(first)) == 1 or len(np.unique(second)) == 1:
+        return np.nan  # where scipy warns
+    return float(spearmanr(first, second).statistic)
 
 
-def add_menu(figure, buttons, active=0):
+def add_menu(figure: go.Figure, buttons: Sequence[tuple[str, str, list[Any]]], active: int = 0) -> None:
     """Put a drop-down menu above the plot, at its left end.
 
     Parameters

@@ -1,6 +1,9 @@
-"""Ablations: trainings that differ in one thing each, and their scores (chapters 3 and 9)."""
+"""Show ablations: trainings that differ in one thing each, and their scores (chapters 3 and 9)."""
+
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 
 from cellclr_lib.plots.scores import POST_NAMES
@@ -12,12 +15,14 @@ METRICS = {
     "nscb": ("NSCB ↑", "treatments answered right, %", ACCENTS[1]),
     "nsc": ("NSC ↑", "treatments answered right, %", ACCENTS[0]),
     "probe": ("logistic probe ↑", "balanced accuracy, %", ACCENTS[3]),
-    "week_accuracy": ("week told from DMSO ↓", "DMSO wells next to their week, %", ACCENTS[3]),
+    "week_accuracy": ("week accuracy ↓", "DMSO wells next to their week, %", ACCENTS[3]),
 }
 
 
-def ablation(results, post="z_score", reference="all: default", by="views"):
-    """Scores of trainings that differ in one thing: a row per variant, a point per seed, a tick for the mean.
+def ablation(
+    results: pd.DataFrame, post: str = "z_score", reference: str = "all: default", by: str = "views"
+) -> go.Figure:
+    """Show scores of trainings that differ in one thing: a row per variant, a point per seed, a tick for the mean.
 
     One menu chooses the score, another the post-processing. A dashed line marks the mean of the reference; for NSC
     and NSCB a grey bar is the mean of the 95 % intervals over compounds.
@@ -63,7 +68,8 @@ def ablation(results, post="z_score", reference="all: default", by="views"):
         "mean of the seeds": [f"{name}, mean" for name in names],
     }
     first = next(iter(metrics))
-    figure, owner, x_of = go.Figure(), [], {name: [] for name in posts}  # what the two menus switch
+    figure, owner = go.Figure(), []  # what the two menus switch
+    x_of: dict[str, list[list[float | None]]] = {name: [] for name in posts}
     for metric, (_, _, colour) in metrics.items():
         values = {name: _values(results, metric, name, reference) for name in posts}
         for trace, x in values[post].items():
@@ -99,24 +105,24 @@ def ablation(results, post="z_score", reference="all: default", by="views"):
     )
 
 
-def _look(trace, colour):
-    """Lines without hover for what is read by eye, marks with hover for the runs and their mean."""
+def _look(trace: str, colour: str) -> dict[str, Any]:
+    """Choose lines without hover for what is read by eye, marks with hover for the runs and their mean."""
     lines = {
         "mean of the reference": {"dash": "dash", "color": NEUTRAL, "width": 1.5},
         "95 % interval": {"color": "rgba(128,128,128,0.3)", "width": 6},
     }
     if trace in lines:
         return {"mode": "lines", "line": lines[trace], "hoverinfo": "skip"}
-    marker = {
+    markers: dict[str, dict[str, Any]] = {
         "a seed": {"size": 8, "opacity": 0.6},
         "mean of the seeds": {"size": 15, "symbol": "line-ns-open", "line": {"width": 3}},
-    }[trace]
+    }
     hover = "%{text}: %{x:.1f} %<extra></extra>"
-    return {"mode": "markers", "marker": {"color": colour, **marker}, "hovertemplate": hover}
+    return {"mode": "markers", "marker": {"color": colour, **markers[trace]}, "hovertemplate": hover}
 
 
-def _rows_by_group(names):
-    """Height of every row by its name: the first at the top, and half a row more between groups."""
+def _rows_by_group(names: list[str]) -> dict[str, float]:
+    """Place every row by its name: the first at the top, and half a row more between groups."""
     place, y, before = {}, 0.0, None
     for name in names:
         group = name.split(": ")[0]
@@ -125,12 +131,12 @@ def _rows_by_group(names):
     return place
 
 
-def _values(results, metric, post, reference):
-    """What each trace of a metric draws along x under one post-processing, in per cent."""
+def _values(results: pd.DataFrame, metric: str, post: str, reference: str) -> dict[str, Any]:
+    """Collect what each trace of a metric draws along x under one post-processing, in per cent."""
     runs = results.drop_duplicates(["variant", "seed"])[["variant", "seed"]]
     rows = runs.merge(results[results["post"] == post], on=["variant", "seed"], how="left")
     mean = rows.groupby("variant", sort=False).mean(numeric_only=True)
-    values = {"mean of the reference": [mean.loc[reference, metric]] * 2}
+    values: dict[str, Any] = {"mean of the reference": [mean.loc[reference, metric]] * 2}
     if f"{metric}_low" in rows:
         low, high = mean[f"{metric}_low"], mean[f"{metric}_high"]
         values["95 % interval"] = np.stack([low, high, np.full(len(mean), np.nan)], axis=1).ravel()

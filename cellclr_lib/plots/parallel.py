@@ -1,6 +1,9 @@
-"""Parallel coordinates of a sweep, from ordinary lines (explained in chapter 8, tuning)."""
+"""Draw parallel coordinates of a sweep from ordinary lines (explained in chapter 8, tuning)."""
+
+from collections.abc import Iterator
 
 import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
@@ -9,8 +12,8 @@ from cellclr_lib.plots._trials import MANY, MEASURES, SCALE
 from cellclr_lib.plots.style import NEUTRAL, bare
 
 
-def sweep_parallel(results):
-    """Parallel coordinates: a line per trial from its settings to its scores, coloured by replicate retrieval.
+def sweep_parallel(results: pd.DataFrame) -> go.Figure:
+    """Draw parallel coordinates: a line per trial from its settings to its scores, coloured by retrieval.
 
     Drawn with ordinary lines, so it needs no WebGL, prints, and follows the page's theme. Temperature, batch size
     and whatever spans more than a factor of thirty have logarithmic axes, marked as such; ticks are true values. A
@@ -85,14 +88,14 @@ def sweep_parallel(results):
     return figure.update_yaxes(visible=False, range=[-0.15, 1.3])
 
 
-def _short(name):
-    """Name of an axis that stands in a row with others."""
+def _short(name: str) -> str:
+    """Shorten the name of an axis that stands in a row with others."""
     short = {"loss": "loss", "retrieval": "retrieval ↑", "week_accuracy": "week ↓"}
     return short.get(name) or MEASURES.get(name, [_trials.plain(name)])[0]
 
 
-def _groups(trials, settings):
-    """Sets of trials that a reader may want to see alone: name and mask; `trials` are sorted, the best last."""
+def _groups(trials: pd.DataFrame, settings: list[str]) -> Iterator[tuple[str, np.ndarray]]:
+    """List sets of trials to see alone: name and mask; `trials` are sorted, the best last."""
     yield "all trials", np.ones(len(trials), bool)
     if len(trials) >= 8:
         yield "the best quarter", np.arange(len(trials)) >= 0.75 * len(trials)

@@ -1,8 +1,11 @@
-"""What lies where on a screen: plates, weeks, compounds (explained in chapter 1, the screen)."""
+"""Show what lies where on a screen: plates, weeks, compounds (explained in chapter 1, the screen)."""
 
 import string
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 
 from cellclr_lib.plots.style import MOA_COLOURS, NEUTRAL, bare, moa_colour
@@ -32,13 +35,19 @@ PLATE_ROWS = tuple("ABCDEFGH")
 PLATE_COLUMNS = tuple(range(1, 13))
 
 
-def moa_code(moa):
-    """Three or four letters for a mechanism: "Eg5", "Stab"; "−" for DMSO and "?" where there is none."""
+def moa_code(moa: str) -> str:
+    """Shorten a mechanism to three or four letters: "Eg5", "Stab"; "−" for DMSO and "?" where there is none.
+
+    Examples
+    --------
+    >>> moa_code("Eg5 inhibitors"), moa_code("")
+    ('Eg5', '?')
+    """
     return MOA_CODES.get(moa, moa[:4] or "?")
 
 
-def moa_plate_map(wells, plates=None):
-    """What each well holds: mechanism as colour and letters, compound and dose on hover; a menu of plates.
+def moa_plate_map(wells: pd.DataFrame, plates: Sequence[str] | None = None) -> go.Figure:
+    """Show what each well holds: mechanism as colour and letters, compound and dose on hover; a menu of plates.
 
     Parameters
     ----------
@@ -62,7 +71,7 @@ def moa_plate_map(wells, plates=None):
         raise ValueError(f"no plate {missing[0]!r}: there are {', '.join(dict.fromkeys(wells['plate']))}")
     wells = wells[wells["plate"].isin(plates)]
     row, column, (n_rows, n_columns) = _positions(wells["well"])
-    moas = _in_palette_order(wells["moa"])
+    moas = in_palette_order(wells["moa"])
 
     empty = go.Heatmap(z=np.zeros((n_rows, n_columns)), colorscale=[[0, PALE], [1, PALE]])
     figure = go.Figure(empty.update(hovertemplate="%{y}%{x}: empty<extra></extra>"))
@@ -82,7 +91,7 @@ def moa_plate_map(wells, plates=None):
             hovertemplate="%{customdata}<extra></extra>",
             hoverongaps=False,
             name=plate,
-            **_discrete([moa_colour(moa) if moa else PALE for moa in moas]),
+            **discrete_scale([moa_colour(moa) if moa else PALE for moa in moas]),
         )
     figure.update_traces(
         x=[str(i + 1) for i in range(n_columns)],
@@ -120,46 +129,46 @@ def moa_plate_map(wells, plates=None):
     return figure
 
 
-def _positions(names):
-    """Row and column (from 0) of wells such as "B02", and the shape of the smallest plate that has them all."""
+def _positions(names: pd.Series) -> tuple[np.ndarray, np.ndarray, tuple[int, int]]:
+    """Find row and column (from 0) of wells such as "B02", and the shape of the smallest plate with them all."""
     parts = names.str.extract(r"^([A-P])(\d{1,2})$")
     if (odd := parts.isna().any(axis=1)).any():
         raise ValueError(f"a well is named {names[odd].iloc[0]!r}; expected row and column, such as 'B02'")
     row = parts[0].map(string.ascii_uppercase.index).to_numpy()
     column = parts[1].astype(int).to_numpy() - 1
     for n_rows, n_columns in PLATE_FORMATS:
-        if row.max() < n_rows and 0 <= column.min() and column.max() < n_columns:
+        if row.max() < n_rows and column.min() >= 0 and column.max() < n_columns:
             return row, column, (n_rows, n_columns)
     raise ValueError(f"wells {names.min()} to {names.max()} fit on no plate of 96 or 384 wells")
 
 
-def _in_palette_order(moas):
-    """The mechanisms that occur: DMSO first, then as in the palette, then others, none ("") last."""
+def in_palette_order(moas: Iterable[str]) -> list[str]:
+    """Sort the mechanisms that occur: DMSO first, then as in the palette, then others, none ("") last."""
     order = {moa: i for i, moa in enumerate(MOA_COLOURS)}
     return sorted(set(moas), key=lambda moa: (moa == "", order.get(moa, len(order)), moa))
 
 
-def _discrete(colours):
-    """Colour scale of a heat map whose z = i means the i-th of `colours`."""
+def discrete_scale(colours: Sequence[str]) -> dict[str, Any]:
+    """Make the colour scale of a heat map whose z = i means the i-th of `colours`."""
     n = len(colours)
     scale = [[edge / n, colour] for i, colour in enumerate(colours) for edge in (i, i + 1)]
     return {"colorscale": scale, "zmin": -0.5, "zmax": n - 0.5}
 
 
-def _mark(well):
+def _mark(well: Any) -> str:
     code = POSITIVE if well.role == "positive_control" else moa_code(well.moa)
     return code if well.role == "control" else f"{code}<br>{well.concentration_um:g}"
 
 
-def _about(well):
+def _about(well: Any) -> str:
     content = well.compound if well.role == "control" else f"{well.compound}, {well.concentration_um:g} µM"
     kind = {"control": "negative control", "positive_control": f"positive control ({well.moa})"}
     return f"{well.well}: {content}<br>{kind.get(well.role, well.moa or 'no known mechanism')}<br>{well.plate}"
 
 
-def _legend(figure, wells):
+def _legend(figure: go.Figure, wells: pd.DataFrame) -> list[set[str]]:
     """Add an empty trace per kind of content, for the legend; return the plates that hold each."""
-    kinds = {}
+    kinds: dict[tuple[int, str, str, str], set[str]] = {}
     for well in wells.itertuples():
         if well.role == "positive_control":
             kind = (
@@ -184,16 +193,16 @@ def _legend(figure, wells):
     return [kinds[kind] for kind in sorted(kinds)]
 
 
-def _plate(values):
-    """Values by well name ("B02") on the grid of a 96-well plate, NaN where there is none."""
+def _plate(values: pd.Series) -> np.ndarray:
+    """Place values by well name ("B02") on the grid of a 96-well plate, NaN where there is none."""
     grid = np.full((len(PLATE_ROWS), len(PLATE_COLUMNS)), np.nan)
     for well, value in values.items():
         grid[PLATE_ROWS.index(well[0]), int(well[1:]) - 1] = value
     return grid
 
 
-def plate_map(table, value="cells", plates=6):
-    """Number of cells in every well, plate by plate (a menu), on one colour scale.
+def plate_map(table: pd.DataFrame, value: str = "cells", plates: int = 6) -> go.Figure:
+    """Show the number of cells in every well, plate by plate (a menu), on one colour scale.
 
     Parameters
     ----------

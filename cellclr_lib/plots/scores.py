@@ -1,4 +1,7 @@
-"""Everything about NSC, NSCB and drop (explained in chapter 6, evaluation)."""
+"""Show NSC, NSCB and their drop (explained in chapter 6, evaluation)."""
+
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,16 +21,16 @@ POST_NAMES = {"none": "raw", "z_score": "z-score", "whitening": "whitening", "tv
 METRICS = {"nsc": "NSC", "nscb": "NSCB", "drop": "drop"}
 
 
-def _row_names(mean):
-    """ "SimCLR, whitening" and so on, one per row."""
+def _row_names(mean: pd.DataFrame) -> list[str]:
+    """Name each row, such as "SimCLR, whitening"."""
     return [
         f"{METHOD_NAMES.get(method, method)}, {POST_NAMES.get(post, post)}"
         for method, post in zip(mean["method"], mean["post"], strict=True)
     ]
 
 
-def _bars(mean, metric):
-    """Plotly's asymmetric error bar for one metric, in per cent."""
+def _bars(mean: pd.DataFrame, metric: str) -> dict[str, Any]:
+    """Make Plotly's asymmetric error bar for one metric, in per cent."""
     return {
         "type": "data",
         "symmetric": False,
@@ -38,8 +41,8 @@ def _bars(mean, metric):
     }
 
 
-def over_seeds(scores):
-    """Mean over seeds of the scores and of their bounds, one row per method and post-processing.
+def over_seeds(scores: pd.DataFrame) -> pd.DataFrame:
+    """Average the scores and their bounds over seeds, one row per method and post-processing.
 
     Parameters
     ----------
@@ -62,8 +65,8 @@ def over_seeds(scores):
     )
 
 
-def score_table(scores):
-    """Scores in per cent with their interval, one row per method and post-processing, ready to be read.
+def score_table(scores: pd.DataFrame) -> pd.DataFrame:
+    """Write scores in per cent with their interval, one row per method and post-processing, ready to be read.
 
     Parameters
     ----------
@@ -94,8 +97,8 @@ def score_table(scores):
     return table
 
 
-def score_intervals(scores, chance=None):
-    """NSC and NSCB of every method, each seed a point, with the mean interval behind it.
+def score_intervals(scores: pd.DataFrame, chance: dict[str, float] | None = None) -> go.Figure:
+    """Show NSC and NSCB of every method, each seed a point, with the mean interval behind it.
 
     Parameters
     ----------
@@ -144,7 +147,7 @@ def score_intervals(scores, chance=None):
     return figure
 
 
-def confusion(counts):
+def confusion(counts: pd.DataFrame) -> go.Figure:
     """How often treatments of one mechanism (rows) found a neighbour of another (columns).
 
     Parameters
@@ -181,7 +184,13 @@ def confusion(counts):
     return figure
 
 
-def score_path(table, x_title, colours, marks=None, y_title="answered right, %"):
+def score_path(
+    table: pd.DataFrame,
+    x_title: str,
+    colours: dict[str, str],
+    marks: dict[str, tuple[float, str]] | None = None,
+    y_title: str = "answered right, %",
+) -> go.Figure:
     """Scores against λ or a number of wells, on a logarithmic axis; one panel per kind of features.
 
     Parameters
@@ -256,7 +265,7 @@ def score_path(table, x_title, colours, marks=None, y_title="answered right, %")
     return figure.update_annotations(font_size=13)
 
 
-def leaders(values, spell=str, lowest=False):
+def leaders(values: Any, spell: Callable[[Any], str] = str, lowest: bool = False) -> str:
     """Name what has the highest value; where several tie, all of them.
 
     Parameters

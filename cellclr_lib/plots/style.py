@@ -1,6 +1,7 @@
-"""One look for every figure: the palette of mechanisms, the bare layout, the book's renderer."""
+"""Give every figure one look: the palette of mechanisms, the bare layout, the book's renderer."""
 
 import os
+from typing import Any
 
 import plotly.graph_objects as go
 import plotly.io as pio
@@ -46,8 +47,8 @@ GRID = "rgba(128,128,128,0.22)"
 ACCENTS = ("#008df9", "#ff6e3a", "#009f81", "#ff5aaf")  # methods, stages, seeds: never mechanisms
 
 
-def moa_colour(moa):
-    """Colour of a mechanism of action, grey for DMSO, for no annotation and for one not in BBBC021.
+def moa_colour(moa: str) -> str:
+    """Choose the colour of a mechanism of action, grey for DMSO, for none and for one not in BBBC021.
 
     Parameters
     ----------
@@ -58,11 +59,16 @@ def moa_colour(moa):
     -------
     str
         Hexadecimal colour, "#rrggbb".
+
+    Examples
+    --------
+    >>> moa_colour("DMSO")
+    '#737373'
     """
     return MOA_COLOURS.get(moa, MOA_COLOURS["DMSO"])
 
 
-def bare(figure, height=450, **layout):
+def bare(figure: go.Figure, height: int = 450, **layout: Any) -> go.Figure:
     """Give `figure` the book's look: no background, quiet grid, text readable on white and on black."""
     axis = {"gridcolor": GRID, "zerolinecolor": GRID, "linecolor": GRID, "automargin": True}
     figure.update_layout(
@@ -81,7 +87,7 @@ def bare(figure, height=450, **layout):
     return figure.update_layout(**layout)
 
 
-def note(words):
+def note(words: str) -> go.Figure:
     """Show a sentence in the place of a figure that has nothing to draw.
 
     Parameters
@@ -104,9 +110,10 @@ def note(words):
 
 
 class BookRenderer(MimetypeRenderer):
-    """A figure as a bare <div> with its JSON: plotly.js lies once in the book's _static."""
+    """Write a figure as a bare <div> with its JSON: plotly.js lies once in the book's _static."""
 
-    def to_mimebundle(self, fig_dict):
+    def to_mimebundle(self, fig_dict: dict[str, Any]) -> dict[str, str]:
+        """Write the figure as HTML."""
         text = pio.to_json(fig_dict, validate=False, remove_uids=False)
         height = fig_dict["layout"].get("height", 450)
         inert = text.replace("<", "\\u003c")  # no "</script>" inside the script
@@ -117,7 +124,7 @@ class BookRenderer(MimetypeRenderer):
         return {"text/html": html}
 
 
-def use_book_renderer_when_asked():
+def use_book_renderer_when_asked() -> None:
     """Make `BookRenderer` the default where the book is being built (CELLCLR_FIGURES=book)."""
     if os.environ.get("CELLCLR_FIGURES") == "book":
         pio.renderers["cellclr_book"] = BookRenderer()

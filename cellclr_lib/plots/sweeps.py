@@ -6,6 +6,7 @@ an `error` or without a score, are left out.
 """
 
 import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 
 from cellclr_lib.plots import _trials
@@ -18,7 +19,7 @@ __all__ = ["sweep_agreement", "sweep_curves", "sweep_heatmap", "sweep_parallel"]
 LEGEND = {"title": {"text": "temperature, batch size", "side": "top"}, "y": -0.2}
 
 
-def sweep_heatmap(results, value="retrieval"):
+def sweep_heatmap(results: pd.DataFrame, value: str = "retrieval") -> go.Figure:
     """Temperature × batch size: the mean over seeds as colour and number, the spread of the seeds below it.
 
     A menu chooses the measure. The colour scale spans the single trials, not the means, so that differences within
@@ -101,8 +102,8 @@ def sweep_heatmap(results, value="retrieval"):
     )
 
 
-def _cell_texts(scores, name):
-    """What stands in one cell of the heat map, and what its hover adds; `scores` in per cent, NaN where failed."""
+def _cell_texts(scores: pd.Series, name: str) -> tuple[str, str]:
+    """Write one cell of the heat map, and its hover text; `scores` in per cent, NaN where failed."""
     known = scores.dropna()
     lost = len(scores) - len(known)
     if known.empty:
@@ -118,8 +119,8 @@ def _cell_texts(scores, name):
     )
 
 
-def sweep_curves(history, column="retrieval"):
-    """Learning curves against cells seen: a line per trial, colour by temperature, dash and marker by batch size.
+def sweep_curves(history: pd.DataFrame, column: str = "retrieval") -> go.Figure:
+    """Draw learning curves against cells seen: a line per trial, colour by temperature, dash by batch size.
 
     A menu chooses the measure; a click in the legend hides a setting with all its seeds.
 
@@ -176,8 +177,8 @@ def sweep_curves(history, column="retrieval"):
     return figure.update_yaxes(title=_trials.title(column))
 
 
-def sweep_agreement(results):
-    """Replicate retrieval, which ranks, against NSCB, which is reported: a point per trial, and Spearman's ρ.
+def sweep_agreement(results: pd.DataFrame) -> go.Figure:
+    """Show replicate retrieval, which ranks, against NSCB, which is reported: a point per trial, Spearman's ρ.
 
     Parameters
     ----------
@@ -233,12 +234,12 @@ def sweep_agreement(results):
     return figure.update_yaxes(title=_trials.title("nscb"))
 
 
-def _legend_name(trial):
-    """ "0.1, 64": the title of the legend says what the numbers are."""
+def _legend_name(trial: pd.Series) -> str:
+    """Name a trial "0.1, 64": the title of the legend says what the numbers are."""
     return f"{trial['temperature']:g}, {trial['batch_size']:g}"
 
 
-def _key_of_many(figure, colours, names):
+def _key_of_many(figure: go.Figure, colours: dict[float, str], names: int) -> None:
     """Put a colour bar of the temperatures in the place of a legend that nobody would read through."""
     if names <= 20:
         return

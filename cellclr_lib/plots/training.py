@@ -1,11 +1,15 @@
-"""Curves of a training run and the map of its embedding (explained in chapter 5, training)."""
+"""Show curves of a training run and the map of its embedding (explained in chapter 5, training)."""
+
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 from skimage.transform import resize
 
-from cellclr_lib.plots.images import composite, data_uri, sheet
+from cellclr_lib.plots.pictures import composite, data_uri, sheet
 from cellclr_lib.plots.style import ACCENTS, MOA_COLOURS, MOA_SYMBOLS, NEUTRAL, bare, moa_colour
 
 # Title and direction of the columns of a history that are worth a panel.
@@ -14,12 +18,12 @@ CURVES = {
     "top1": "top-1 of the quiz",
     "lr": "learning rate",
     "retrieval": "replicate retrieval ↑",
-    "week_accuracy": "week told from DMSO ↓",
+    "week_accuracy": "week accuracy ↓",
 }
 
 
-def training_curves(history, baselines=None):
-    """Panels of loss, top-1, learning rate and whatever `on_epoch` added, by epoch.
+def training_curves(history: pd.DataFrame, baselines: dict[str, dict[str, float]] | None = None) -> go.Figure:
+    """Show panels of loss, top-1, learning rate and whatever `on_epoch` added, by epoch.
 
     Parameters
     ----------
@@ -64,8 +68,8 @@ def training_curves(history, baselines=None):
     return figure
 
 
-def _thumbnails(images, tile_px, channels, columns=40):
-    """Sheet of small merged pictures that the page's script shows under the pointer."""
+def _thumbnails(images: np.ndarray, tile_px: int, channels: Sequence[str], columns: int = 40) -> dict[str, Any]:
+    """Make a sheet of small merged pictures that the page's script shows under the pointer."""
     small = resize(
         np.asarray(images, np.float32),
         (*images.shape[:2], tile_px, tile_px),
@@ -78,14 +82,14 @@ def _thumbnails(images, tile_px, channels, columns=40):
 
 
 def embedding_map(
-    xy,
-    table,
-    images=None,
-    hover=("compound", "concentration_um"),
-    tile_px=48,
-    channels=("dna", "tubulin", "actin"),
-):
-    """Map of cells or wells, coloured by mechanism, week or plate (a menu); hover shows the cell itself.
+    xy: np.ndarray,
+    table: pd.DataFrame,
+    images: np.ndarray | None = None,
+    hover: Sequence[str] = ("compound", "concentration_um"),
+    tile_px: int = 48,
+    channels: Sequence[str] = ("dna", "tubulin", "actin"),
+) -> go.Figure:
+    """Map cells or wells, coloured by mechanism, week or plate (a menu); hover shows the cell itself.
 
     The cells travel as one sheet of thumbnails in `layout.meta`, which a script of the book shows under the
     pointer. Elsewhere the hover text remains.
@@ -168,14 +172,20 @@ def embedding_map(
     return figure
 
 
-def natural_order(name):
-    """Sort key that puts DMSO first and Week10 after Week9."""
+def natural_order(name: str) -> tuple[bool, str, int]:
+    """Make a sort key that puts DMSO first and Week10 after Week9.
+
+    Examples
+    --------
+    >>> sorted(["Week10", "Week9", "DMSO"], key=natural_order)
+    ['DMSO', 'Week9', 'Week10']
+    """
     digits = "".join(ch for ch in name if ch.isdigit())
     return (name != "DMSO", "".join(ch for ch in name if not ch.isdigit()), int(digits) if digits else -1)
 
 
-def _ramp(i, n):
-    """The i-th of n colours for weeks or plates, from the mechanisms' colours where they suffice."""
+def _ramp(i: int, n: int) -> str:
+    """Choose the i-th of n colours for weeks or plates, from those of mechanisms where they suffice."""
     colours = list(MOA_COLOURS.values())[1:]
     if n <= len(colours):
         return colours[i]

@@ -13,9 +13,12 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "linear_probe": ["compound_probe"],
         "metrics": ["control_retrieval", "drop", "nsc", "nscb", "replicate_retrieval", "week_accuracy"],
         "neighbours": ["Score", "confusion", "retrieval"],
-        "postprocessing": ["TVN", "Coral", "Whitener", "ZScore", "postprocess"],
+        "postprocessing": ["postprocess"],
         "published": ["load_profiles", "published_scores"],
         "score_table": ["tabulate_scores"],
+        "tvn": ["TVN", "Coral"],
         "uncertainty": ["bootstrap_interval", "drop_interval", "permutation_null"],
+        "whitening": ["Whitener"],
+        "z_score": ["ZScore"],
     },
 )

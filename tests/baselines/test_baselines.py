@@ -62,11 +62,10 @@ def test_pixel_pca_is_the_decomposition_of_small_crops(crops):
 def test_pixel_pca_is_reproducible_and_bounded(crops):
     first = pixel_pca_features(crops, n_components=8, seed=3)
     np.testing.assert_array_equal(first, pixel_pca_features(crops, n_components=8, seed=3))
-    assert pixel_pca_features(crops[:7], n_components=50).shape == (7, 7) and pixel_pca_features(crops, n_components=8, fit_on=20).shape == (
-        150,
-        8,
-    )
-    assert pixel_pca_features(crops[:, :, :45, :47], n_components=8).shape == (150, 8)  # a size that does not divide
+    assert pixel_pca_features(crops[:7], n_components=50).shape == (7, 7)
+    assert pixel_pca_features(crops, n_components=8, fit_on=20).shape == (150, 8)
+    odd = crops[:, :, :45, :47]  # a size that does not divide
+    assert pixel_pca_features(odd, n_components=8).shape == (150, 8)
 
 
 def test_untrained_encoder_depends_on_its_seed_alone(crops):

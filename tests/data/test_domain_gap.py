@@ -189,7 +189,7 @@ def two_sets():
 def test_a_shift_is_told_as_well_as_theory_allows(two_sets):
     """Normal features that differ by d: AUC Φ(d/√2) = 0.856, accuracy Φ(d/2) = 0.773."""
     first, second, plates = two_sets
-    auc, accuracy, weights = domain_gap.told_apart(first, second, plates, plates)
+    auc, accuracy, weights = domain_gap.classify_sets(first, second, plates, plates)
     assert auc == pytest.approx(0.856, abs=0.03) and accuracy == pytest.approx(0.773, abs=0.03)
     assert weights.argmax() == 1 and np.abs(np.delete(weights, 1)).max() < 0.3
     alone = mannwhitneyu(second[:, 1], first[:, 1]).statistic / 500**2
@@ -198,7 +198,7 @@ def test_a_shift_is_told_as_well_as_theory_allows(two_sets):
 
 def test_equal_sets_are_not_told_apart(two_sets):
     first, _, plates = two_sets
-    auc, accuracy, _ = domain_gap.told_apart(first[:250], first[250:], plates[:250], plates[250:])
+    auc, accuracy, _ = domain_gap.classify_sets(first[:250], first[250:], plates[:250], plates[250:])
     assert abs(auc - 0.5) < 0.08 and abs(accuracy - 0.5) < 0.08
 
 
@@ -207,7 +207,7 @@ def test_what_is_peculiar_to_a_plate_does_not_help():
     plates = np.repeat(np.arange(20), 30)
     feats = (plates[:, None] == np.arange(20)) * 5.0 + np.random.default_rng(0).normal(size=(600, 20))
     first = plates % 2 == 0
-    auc, _, _ = domain_gap.told_apart(feats[first], feats[~first], plates[first], plates[~first])
+    auc, _, _ = domain_gap.classify_sets(feats[first], feats[~first], plates[first], plates[~first])
     assert auc < 0.65
 
 

@@ -8,7 +8,15 @@ import pandas as pd
 import pytest
 import tifffile
 
-from cellclr_lib.data.simulation import SimulationConfig, phenotypes, plate_map, simulate, simulate_field, writing
+from cellclr_lib.data.simulation import (
+    SimulationConfig,
+    mechanisms,
+    phenotypes,
+    plate_map,
+    simulate,
+    simulate_field,
+    writing,
+)
 
 TINY = SimulationConfig.smoke(weeks=(10,), replicates=1, field_px=(96, 128), dmso_wells=1)
 PER_MOA = {  # compounds, treatments
@@ -165,9 +173,9 @@ def test_smoke_screen_allows_both_scores():
 
 
 def test_every_mechanism_moves_known_properties():
-    known = {*phenotypes.SIZES, *phenotypes.TRAITS, *phenotypes.SHARES, *phenotypes.POPULATION}
-    assert set(phenotypes.MECHANISMS) == set(PER_MOA)
-    for moa, changes in phenotypes.MECHANISMS.items():
+    known = {*mechanisms.SIZES, *mechanisms.TRAITS, *mechanisms.SHARES, *mechanisms.POPULATION}
+    assert set(mechanisms.MECHANISMS) == set(PER_MOA)
+    for moa, changes in mechanisms.MECHANISMS.items():
         assert set(changes) <= known, moa
 
 
@@ -185,7 +193,7 @@ def test_compounds_of_a_mechanism_are_alike():
     full = {}
     for row in plate_map.treatments().drop_duplicates("compound", keep="last").itertuples():
         effects = phenotypes.effect(config, row.compound, row.moa, 1e9)
-        full[row.compound] = (row.moa, np.array([effects[name] for name in phenotypes.TRAITS]))
+        full[row.compound] = (row.moa, np.array([effects[name] for name in mechanisms.TRAITS]))
     within, between = [], []
     for a, (moa_a, x) in full.items():
         for b, (moa_b, y) in full.items():

@@ -155,7 +155,7 @@ def test_a_new_draw_stays_within_the_bounds(benchmark, real_bbbc021):
         name: benchmark.handcrafted_features(benchmark.scaled(some, table["plate"]), channels=benchmark.CHANNELS)
         for name, some in crops.items()
     }
-    auc, _, _ = benchmark.domain_gap.told_apart(feats["real"], feats["simulated"], table["plate"], table["plate"])
+    auc, _, _ = benchmark.domain_gap.classify_sets(feats["real"], feats["simulated"], table["plate"], table["plate"])
     measured = benchmark.measure(crops, table["plate"])
     found = benchmark.gaps(measured, pd.DataFrame({"auc": [auc], "auc_again": [0.5]}))
     for name, bound in benchmark.BOUNDS.items():

@@ -70,7 +70,7 @@ def test_heatmap_menu_offers_every_score_and_bright_is_better(results):
     menu = figure.layout.updatemenus[0]
     assert [button.label.split(",")[0] for button in menu.buttons] == [
         "replicate retrieval",
-        "week told from DMSO",
+        "week accuracy",
         "NSC",
         "NSCB",
     ]
@@ -182,7 +182,7 @@ def test_curves_menu_carries_the_data_of_the_other_measures(history):
     assert [b.args[1]["yaxis.title.text"] for b in buttons] == [
         "replicate retrieval, % ↑",
         "top-1, %",
-        "week told from DMSO, % ↓",
+        "week accuracy, % ↓",
         "NT-Xent loss",
     ]
     assert figure.layout.updatemenus[0].active == 3 and figure.layout.yaxis.title.text == "NT-Xent loss"

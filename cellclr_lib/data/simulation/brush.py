@@ -1,10 +1,11 @@
-"""Brushes: cheap ways to draw soft discs, filaments, spots and textures into a small patch around a cell.
+"""Draw soft discs, filaments, spots and textures into a small patch around a cell, cheaply.
 
 A patch is a square of ``2 half + 1`` pixels centred on a cell; all coordinates are pixels from its centre.
 Explained in chapter 1, the screen.
 """
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
@@ -20,37 +21,37 @@ _DISTANCE = np.hypot(_X, _Y)
 _DIRECTION = ((np.arctan2(_Y, _X) / (2 * np.pi) % 1.0) * ANGLES).astype(np.int16) % ANGLES
 
 
-def window(cell, half: int) -> tuple[slice, slice]:
-    """Where the patch of a cell lies in a canvas."""
+def window(cell: Any, half: int) -> tuple[slice, slice]:
+    """Locate the patch of a cell in a canvas."""
     y, x = cell.y_px + PAD_PX, cell.x_px + PAD_PX
     return slice(y - half, y + half + 1), slice(x - half, x + half + 1)
 
 
 def grid(half: int) -> tuple[np.ndarray, np.ndarray]:
-    """Row and column of every pixel of a patch, from its centre."""
+    """Return row and column of every pixel of a patch, from its centre."""
     part = slice(REACH_PX - half, REACH_PX + half + 1)
     return _Y[part, part], _X[part, part]
 
 
 def distance(half: int) -> np.ndarray:
-    """Distance of every pixel of a patch from its centre."""
+    """Return the distance of every pixel of a patch from its centre."""
     part = slice(REACH_PX - half, REACH_PX + half + 1)
     return _DISTANCE[part, part]
 
 
 def along_outline(radius: np.ndarray, half: int) -> np.ndarray:
-    """The outline's radius (ANGLES,) in the direction of every pixel of a patch."""
+    """Look up the outline's radius (ANGLES,) in the direction of every pixel of a patch."""
     part = slice(REACH_PX - half, REACH_PX + half + 1)
     return radius[_DIRECTION[part, part]]
 
 
 def soft(inside_px: np.ndarray, width_px: float) -> np.ndarray:
-    """0 outside, 1 inside, linear over ``width_px`` around the edge."""
+    """Compute a soft mask: 0 outside, 1 inside, linear over ``width_px`` around the edge."""
     return np.clip(inside_px / width_px + 0.5, 0.0, 1.0)
 
 
-def ellipse(turned: np.ndarray, aspect: float) -> np.ndarray:
-    """Radius of an ellipse of area pi at angles counted from its long axis."""
+def ellipse(turned: np.ndarray, aspect: Any) -> np.ndarray:
+    """Compute the radius of an ellipse of area pi at angles counted from its long axis."""
     return 1.0 / np.sqrt(np.cos(turned) ** 2 / aspect + np.sin(turned) ** 2 * aspect)
 
 
@@ -60,14 +61,24 @@ def _tile(sigma: float) -> np.ndarray:
     return (noise / noise.std()).astype(np.float32)
 
 
-def texture(half: int, sigma: float, rng) -> np.ndarray:
-    """Noise of mean 0 and standard deviation 1, smooth on ``sigma`` px: a random window of a stored tile."""
+def texture(half: int, sigma: float, rng: np.random.Generator) -> np.ndarray:
+    """Return noise of mean 0 and deviation 1, smooth on ``sigma`` px: a random window of a stored tile."""
     y, x = rng.integers(0, 511 - 2 * half, 2)
     return _tile(sigma)[y : y + 2 * half + 1, x : x + 2 * half + 1]
 
 
-def filaments(half: int, y, x, heading, steps: int, wander: float, bend: float, rng, turn=0.0) -> np.ndarray:
-    """Points per pixel along random walks that start at (y, x) and turn by ``wander`` radians a step.
+def filaments(
+    half: int,
+    y: np.ndarray,
+    x: np.ndarray,
+    heading: np.ndarray,
+    steps: int,
+    wander: float,
+    bend: float,
+    rng: np.random.Generator,
+    turn: float | np.ndarray = 0.0,
+) -> np.ndarray:
+    """Count points per pixel along random walks that start at (y, x) and turn by ``wander`` radians a step.
 
     Each walk also turns steadily, by ``turn`` radians a step on average and ``bend`` as standard deviation.
     """
@@ -83,13 +94,13 @@ def filaments(half: int, y, x, heading, steps: int, wander: float, bend: float, 
     return np.bincount(spots, minlength=side * side).reshape(side, side).astype(np.float32)
 
 
-def bumps(half: int, y, x, size_px: float) -> np.ndarray:
-    """Sum of round Gaussian bumps of height 1 at (y, x)."""
+def bumps(half: int, y: np.ndarray, x: np.ndarray, size_px: float) -> np.ndarray:
+    """Sum round Gaussian bumps of height 1 at (y, x)."""
     rows, columns = np.arange(-half, half + 1)[:, None] - y, np.arange(-half, half + 1)[:, None] - x
     down, across = (np.exp(-(offset**2) / (2 * size_px**2)) for offset in (rows, columns))
     return (down @ across.T).astype(np.float32)
 
 
-def polar(angle, reach) -> tuple[np.ndarray, np.ndarray]:
-    """(row, column) of points at an angle and a distance."""
+def polar(angle: Any, reach: Any) -> tuple[Any, Any]:
+    """Convert an angle and a distance to (row, column)."""
     return reach * np.sin(angle), reach * np.cos(angle)

@@ -1,5 +1,7 @@
 """Draw the cells of a field: outlines that spread, touch and share borders. Explained in chapter 1, the screen."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -56,8 +58,8 @@ def draw(cells: pd.DataFrame, shape: tuple[int, int], rng: np.random.Generator) 
     return canvas[:, :, PAD_PX:-PAD_PX, PAD_PX:-PAD_PX]
 
 
-def _outline(cell, rng) -> tuple[np.ndarray, float, int]:
-    """Radius by direction, direction of the long axis, and half width of the patch that holds the cell."""
+def _outline(cell: Any, rng: np.random.Generator) -> tuple[np.ndarray, float, int]:
+    """Draw radius by direction, direction of the long axis, and half width of the patch that holds the cell."""
     spread = max(1.0 - cell.rounding, 0.0)
     axis = rng.uniform(0, np.pi)
     radius = ellipse(THETA - axis, 1.0 + cell.elongation * (0.4 + 0.6 * spread))
@@ -72,14 +74,14 @@ def _outline(cell, rng) -> tuple[np.ndarray, float, int]:
 
 
 class _Territory:
-    """Who owns which pixel: touching cells share a border, as in an epithelium."""
+    """Decide which cell owns which pixel: touching cells share a border, as in an epithelium."""
 
     def __init__(self, shape: tuple[int, int]) -> None:
         self.best = np.full(shape, np.inf, np.float32)  # distance to the nearest cell in units of its own radius
         self.second = np.full(shape, np.inf, np.float32)
         self.owner = np.full(shape, -1, np.int32)
 
-    def claim(self, i: int, cell, radius: np.ndarray, axis: float, half: int) -> None:
+    def claim(self, i: int, cell: Any, radius: np.ndarray, axis: float, half: int) -> None:
         where = window(cell, half)
         reach = distance(half) / along_outline(radius, half)
         best, second, owner = self.best[where], self.second[where], self.owner[where]
@@ -88,8 +90,10 @@ class _Territory:
         best[closer] = reach[closer]
         owner[closer] = i
 
-    def edges(self, i: int, cell, radius: np.ndarray, axis: float, half: int) -> tuple[np.ndarray, np.ndarray]:
-        """Distance in px of every pixel from the free edge and from the border with a neighbour; minus outside."""
+    def edges(
+        self, i: int, cell: Any, radius: np.ndarray, axis: float, half: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Compute the distance in px of every pixel from the free edge and from neighbours; minus outside."""
         where = window(cell, half)
         outline = along_outline(radius, half)
         reach = distance(half) / outline
@@ -97,8 +101,17 @@ class _Territory:
         return (1.0 - reach) * outline, np.clip(rival - reach, -2.0, 4.0) * (0.5 * cell.cell_radius)
 
 
-def _spread(layer, cell, radius, axis, half, free, border, rng) -> None:
-    """A cell that lies flat: a thin rim, a thicker middle; the smaller its area, the thicker and brighter."""
+def _spread(
+    layer: np.ndarray,
+    cell: Any,
+    radius: np.ndarray,
+    axis: float,
+    half: int,
+    free: np.ndarray,
+    border: np.ndarray,
+    rng: np.random.Generator,
+) -> None:
+    """Draw a cell that lies flat: thin rim, thick middle; the smaller its area, the thicker and brighter."""
     inside = np.minimum(free, border)
     mask = soft(inside, 3.0)
     thickness = float(np.clip((4500.0 / max(float(mask.sum()), 200.0)) ** 0.8, 0.5, 4.0))

@@ -93,7 +93,7 @@ def photograph(layers: np.ndarray, optics: Optics, focus_loss_px: float, rng: np
 
 
 def _coarse_blur(image: np.ndarray, sigma: float) -> np.ndarray:
-    """A wide blur, made cheap on a four times smaller image."""
+    """Blur widely, made cheap on a four times smaller image."""
     height, width = image.shape
     padded = np.pad(image, ((0, -height % 4), (0, -width % 4)), mode="edge")
     small = padded.reshape(padded.shape[0] // 4, 4, padded.shape[1] // 4, 4).mean((1, 3))

@@ -1,4 +1,4 @@
-"""Which treatment lies in which well: BBBC021's plate map, restricted to annotated treatments.
+"""List which treatment lies in which well: BBBC021's plate map, restricted to annotated treatments.
 
 The facts below (compounds, mechanisms, doses, wells, plates) describe BBBC021v1 (Caie et al. 2010, Ljosa et al.
 2012). Explained in chapter 1, the screen.
@@ -83,7 +83,7 @@ emetine | Protein synthesis | 3b | 0.1@C08 0.3@C07 1@C06
 
 
 def treatments() -> pd.DataFrame:
-    """The 103 annotated treatments: ``compound moa plates concentration_um well``, one row each."""
+    """List the 103 annotated treatments: ``compound moa plates concentration_um well``, one row each."""
     rows = []
     for line in COMPOUNDS.strip().splitlines():
         compound, moa, plates, doses = (part.strip() for part in line.split("|"))
@@ -111,33 +111,25 @@ def wells(config: SimulationConfig) -> pd.DataFrame:
         on_plate = series[series["plates"] == name]
         for replicate, number in enumerate(numbers.split()[: config.replicates], start=1):
             plate = (f"Week{week}_{number}", f"Week{week}", week, replicate)
-            for well in DMSO_WELLS[: config.dmso_wells]:
-                rows.append((*plate, well, "DMSO", 0.0, "DMSO", "control"))
-            for well in TAXOL_WELLS[: config.taxol_wells]:
-                rows.append((*plate, well, "taxol", 0.3, "Microtubule stabilizers", "positive_control"))
-            for treatment in on_plate.itertuples():
-                rows.append(
-                    (
-                        *plate,
-                        treatment.well,
-                        treatment.compound,
-                        treatment.concentration_um,
-                        treatment.moa,
-                        "treatment",
-                    )
-                )
+            dmso, taxol = DMSO_WELLS[: config.dmso_wells], TAXOL_WELLS[: config.taxol_wells]
+            rows += [(*plate, well, "DMSO", 0.0, "DMSO", "control") for well in dmso]
+            rows += [(*plate, well, "taxol", 0.3, "Microtubule stabilizers", "positive_control") for well in taxol]
+            rows += [
+                (*plate, row.well, row.compound, row.concentration_um, row.moa, "treatment")
+                for row in on_plate.itertuples()
+            ]
     columns = ["plate", "batch", "week", "replicate", "well", "compound", "concentration_um", "moa", "role"]
     return pd.DataFrame(rows, columns=columns)
 
 
 def generator(config: SimulationConfig, *names: str | int) -> np.random.Generator:
-    """A random generator of its own for each thing simulated, so that no result depends on the order of work."""
+    """Make a random generator for one thing simulated, so that no result depends on the order of work."""
     words = [zlib.crc32(str(name).encode()) for name in names]
     return np.random.default_rng([config.seed, *words])
 
 
 def fields(config: SimulationConfig) -> pd.DataFrame:
-    """Every field to be written: the columns of `wells` plus ``site`` and one file name per stain."""
+    """List every field to be written: the columns of `wells` plus ``site`` and one file name per stain."""
     table = wells(config)
     sites = table["role"].map(lambda role: config.treated_sites if role == "treatment" else config.control_sites)
     table = table.loc[table.index.repeat(sites)].reset_index(drop=True)
@@ -151,12 +143,12 @@ def fields(config: SimulationConfig) -> pd.DataFrame:
 
 
 def _guid(config: SimulationConfig, *names: str | int) -> str:
-    """A reproducible identifier such as the microscope put behind every real file name."""
+    """Make a reproducible identifier as the microscope put behind every real file name."""
     return str(uuid.UUID(bytes=generator(config, "guid", *names).bytes(16), version=4)).upper()
 
 
 def image_table(table: pd.DataFrame) -> pd.DataFrame:
-    """BBBC021_v1_image.csv: one row per field, with exactly the real columns.
+    """Make the table BBBC021_v1_image.csv: one row per field, with exactly the real columns.
 
     Parameters
     ----------
@@ -176,7 +168,7 @@ def image_table(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def moa_table(table: pd.DataFrame) -> pd.DataFrame:
-    """BBBC021_v1_moa.csv: ``compound concentration moa`` of every treatment in the table, DMSO included."""
+    """Make the table BBBC021_v1_moa.csv: ``compound concentration moa`` of every treatment, DMSO included."""
     out = table[["compound", "concentration_um", "moa"]].drop_duplicates()
     out = out.rename(columns={"concentration_um": "concentration"})
     return out.sort_values(["moa", "compound", "concentration"], ignore_index=True)

@@ -1,10 +1,11 @@
-"""Where the cells of a field lie: crowding, islands, debris. Explained in chapter 1, the screen."""
+"""Place the cells of a field: crowding, islands, debris. Explained in chapter 1, the screen."""
 
 import numpy as np
 import pandas as pd
 
 from cellclr_lib.data.simulation.config import SimulationConfig
-from cellclr_lib.data.simulation.phenotypes import POPULATION, culture, effect, looks
+from cellclr_lib.data.simulation.mechanisms import POPULATION
+from cellclr_lib.data.simulation.phenotypes import culture, effect, looks
 from cellclr_lib.data.simulation.plate_map import generator
 
 MARGIN_PX = 36  # cells are placed this far outside the field too, so that border cells are cut as in life
@@ -12,7 +13,7 @@ MARGIN_PX = 36  # cells are placed this far outside the field too, so that borde
 TALL_OUT_OF_FOCUS = 0.35  # share of rounded cells whose nucleus lies above the focal plane
 
 
-def populate(config: SimulationConfig, field) -> tuple[pd.DataFrame, np.random.Generator]:
+def populate(config: SimulationConfig, field: pd.Series) -> tuple[pd.DataFrame, np.random.Generator]:
     """Place the cells and debris of one field.
 
     Parameters
@@ -55,7 +56,7 @@ def populate(config: SimulationConfig, field) -> tuple[pd.DataFrame, np.random.G
 
 
 def _place(radii: np.ndarray, shape: tuple[int, int], islands: float, rng: np.random.Generator) -> np.ndarray:
-    """Centres (n, 2) of (row, column) in whole pixels: nuclei rarely overlap, and cells gather in islands."""
+    """Choose centres (n, 2), (row, column) in whole px: nuclei rarely overlap, and cells gather in islands."""
     centres = np.empty((len(radii), 2))
     for i, radius in enumerate(radii):
         best, best_gap = None, -np.inf

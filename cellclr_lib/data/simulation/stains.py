@@ -3,6 +3,8 @@
 All levels are camera counts above background. Explained in chapter 1, the screen.
 """
 
+from typing import Any
+
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
@@ -24,8 +26,8 @@ ORDINARY_NUCLEUS_PX = 18.0  # radius
 DIVISION_PX = 34  # half width of the patch that holds a dividing cell
 
 
-def nucleus(layer: np.ndarray, cell, rng) -> None:
-    """Chromatin of a cell that is not dividing, in one piece, two, or many."""
+def nucleus(layer: np.ndarray, cell: Any, rng: np.random.Generator) -> None:
+    """Draw the chromatin of a cell that is not dividing, in one piece, two, or many."""
     radius = cell.nucleus_radius
     if cell.state == "fragmented":
         n = int(rng.integers(3, 9))
@@ -48,8 +50,8 @@ def nucleus(layer: np.ndarray, cell, rng) -> None:
     layer[DNA][window(cell, half)] += level * image
 
 
-def _lump(cell, half: int, y: float, x: float, size: float, rng) -> np.ndarray:
-    """One piece of a nucleus: an ellipse with bulges and clefts, a soft edge and a domed profile."""
+def _lump(cell: Any, half: int, y: float, x: float, size: float, rng: np.random.Generator) -> np.ndarray:
+    """Draw one piece of a nucleus: an ellipse with bulges and clefts, a soft edge and a domed profile."""
     rows, columns = grid(half)
     rows, columns = rows - np.float32(y), columns - np.float32(x)
     away, angle = np.hypot(rows, columns), np.arctan2(rows, columns)
@@ -63,7 +65,15 @@ def _lump(cell, half: int, y: float, x: float, size: float, rng) -> np.ndarray:
     return soft(edge - away, 2.0) * (0.75 + 0.25 * dome)
 
 
-def tubulin(out: np.ndarray, cell, axis: float, half: int, mask: np.ndarray, dome: np.ndarray, rng) -> None:
+def tubulin(
+    out: np.ndarray,
+    cell: Any,
+    axis: float,
+    half: int,
+    mask: np.ndarray,
+    dome: np.ndarray,
+    rng: np.random.Generator,
+) -> None:
     """Microtubules of a spread cell: a haze, a network of threads, and under stabilizers thick ropes."""
     radius, area = cell.cell_radius, max(float(mask.sum()), 200.0)
     from_nucleus = distance(half) / cell.nucleus_radius
@@ -93,7 +103,17 @@ def tubulin(out: np.ndarray, cell, axis: float, half: int, mask: np.ndarray, dom
     out += cell.tubulin * image
 
 
-def actin(out: np.ndarray, cell, axis: float, half: int, free, border, mask, sheet, rng) -> None:
+def actin(
+    out: np.ndarray,
+    cell: Any,
+    axis: float,
+    half: int,
+    free: np.ndarray,
+    border: np.ndarray,
+    mask: np.ndarray,
+    sheet: np.ndarray,
+    rng: np.random.Generator,
+) -> None:
     """Actin of a spread cell: cytoplasm, the free edge, junctions, stress fibres, aggregates."""
     away = distance(half) / cell.nucleus_radius
     over = 1.0 - 0.42 * soft((1.05 - away) * cell.nucleus_radius, 7.0)  # most of it runs beside the nucleus
@@ -121,13 +141,13 @@ def actin(out: np.ndarray, cell, axis: float, half: int, free, border, mask, she
     out += cell.actin * image
 
 
-def _aggresome(cell, half: int, rng) -> np.ndarray:
+def _aggresome(cell: Any, half: int, rng: np.random.Generator) -> np.ndarray:
     y, x = polar(rng.uniform(0, 2 * np.pi), 1.15 * cell.nucleus_radius)
     return min(cell.aggresome, 1.4) * bumps(half, np.array([y]), np.array([x]), 0.4 * cell.nucleus_radius)
 
 
-def ball(layer: np.ndarray, cell, radius: float, rng) -> None:
-    """A rounded cell: bright in tubulin and actin because all of it lies in one heap, often with blebs."""
+def ball(layer: np.ndarray, cell: Any, radius: float, rng: np.random.Generator) -> None:
+    """Draw a rounded cell: bright in tubulin and actin because all of it lies in one heap, often with blebs."""
     half = int(radius) + 10
     where, away = window(cell, half), distance(half)
     dome = np.sqrt(np.clip(1.0 - (away / radius) ** 2, 0.0, 1.0))
@@ -140,8 +160,8 @@ def ball(layer: np.ndarray, cell, radius: float, rng) -> None:
     layer[ACTIN][where] += cell.actin * image
 
 
-def division(layer: np.ndarray, cell, rng) -> None:
-    """Condensed chromosomes and the spindle: a plate, two halves, a rosette around one pole, or disorder."""
+def division(layer: np.ndarray, cell: Any, rng: np.random.Generator) -> None:
+    """Draw condensed chromosomes and the spindle: a plate, two halves, a rosette around one pole, or disorder."""
     half, axis = DIVISION_PX, rng.uniform(0, np.pi)
     where = window(cell, half)
     if cell.state == "monopolar":
@@ -154,7 +174,7 @@ def division(layer: np.ndarray, cell, rng) -> None:
     else:
         apart = rng.choice([0.0, 0.0, 6.5])  # a plate, or two halves on their way
         along = np.linspace(-9, 9, 13)
-        chromosomes = 0.0
+        chromosomes = np.zeros(1, np.float32)
         for side in {apart, -apart}:
             y = along * np.cos(axis) + side * np.sin(axis) + rng.normal(0, 0.7, 13)
             x = -along * np.sin(axis) + side * np.cos(axis) + rng.normal(0, 0.7, 13)
@@ -167,16 +187,16 @@ def division(layer: np.ndarray, cell, rng) -> None:
         layer[TUBULIN][where] += 1.6 * cell.tubulin * gaussian_filter(np.minimum(rays, 6.0), 0.8)
 
 
-def condensed(layer: np.ndarray, cell, rng) -> None:
-    """A dying cell: a few dense, very bright clumps."""
+def condensed(layer: np.ndarray, cell: Any, rng: np.random.Generator) -> None:
+    """Draw a dying cell: a few dense, very bright clumps."""
     n = int(rng.integers(1, 5))
     y, x = rng.normal(0, 3.0, (2, n))
     clumps = bumps(DIVISION_PX, y, x, rng.uniform(2.5, 4.0))
     layer[DNA][window(cell, DIVISION_PX)] += 4.0 * cell.dna * clumps / (1.0 + 0.3 * clumps)
 
 
-def debris(layer: np.ndarray, cell, rng) -> None:
-    """A speck or smear that is no cell."""
+def debris(layer: np.ndarray, cell: Any, rng: np.random.Generator) -> None:
+    """Draw a speck or smear that is no cell."""
     rows, columns = grid(DIVISION_PX)
     size, angle, aspect = rng.uniform(1.2, 5.0), rng.uniform(0, np.pi), rng.uniform(1.0, 3.0)
     along = rows * np.sin(angle) + columns * np.cos(angle)

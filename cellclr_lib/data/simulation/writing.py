@@ -27,7 +27,7 @@ PLACEMENT = ["plate", "well", "site", "batch", "compound", "concentration_um", "
 
 
 def simulate(
-    config: SimulationConfig, root: str | os.PathLike, progress: bool = True, jobs: int | None = None
+    config: SimulationConfig, root: str | Path, *, progress: bool = True, jobs: int | None = None
 ) -> Path:
     """Write a simulated screen in BBBC021's layout.
 
@@ -75,8 +75,8 @@ def simulate(
     return root
 
 
-def simulate_field(config: SimulationConfig, field) -> tuple[np.ndarray, pd.DataFrame]:
-    """One field, in memory.
+def simulate_field(config: SimulationConfig, field: pd.Series) -> tuple[np.ndarray, pd.DataFrame]:
+    """Simulate one field in memory.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ def simulate_field(config: SimulationConfig, field) -> tuple[np.ndarray, pd.Data
     return image, _truth(cells, field, focus_loss_px)
 
 
-def _truth(cells: pd.DataFrame, field, focus_loss_px: float) -> pd.DataFrame:
+def _truth(cells: pd.DataFrame, field: pd.Series, focus_loss_px: float) -> pd.DataFrame:
     truth = cells[["x_px", "y_px", "strength", "state", "nucleus_radius", "is_debris"]].copy()
     truth["out_of_focus"] = cells["out_of_focus"] | (focus_loss_px > 0)
     for i, name in enumerate(PLACEMENT):
@@ -105,7 +105,7 @@ def _truth(cells: pd.DataFrame, field, focus_loss_px: float) -> pd.DataFrame:
     return truth
 
 
-def _write_field(config: SimulationConfig, root: Path, field) -> pd.DataFrame:
+def _write_field(config: SimulationConfig, root: Path, field: pd.Series) -> pd.DataFrame:
     paths = [root / field.plate / getattr(field, stain) for stain, _ in plate_map.STAINS]
     image, truth = simulate_field(config, field)
     for path, channel in zip(paths, image, strict=True):
@@ -124,7 +124,7 @@ def _write_field(config: SimulationConfig, root: Path, field) -> pd.DataFrame:
 
 
 def _claim(config: SimulationConfig, root: Path) -> None:
-    """Make the folder this screen's own, or refuse it."""
+    """Record the settings in the folder, or refuse it."""
     expected = {
         "config": to_dict(config),
         "version": VERSION,
