@@ -1,4 +1,4 @@
-"""The speed table, peers side by side: ``python benchmarks/compare.py [row ...]``.
+"""Measure the speed table, peers side by side: ``python benchmarks/compare.py [row ...]``.
 
 Each row is measured in a process of its own, on two cores, into `benchmarks/results/<row>.csv` with its provenance
 beside it; then the tables of `benchmarks/README.md` are written anew from all results there are. Peers come with

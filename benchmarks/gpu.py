@@ -42,7 +42,7 @@ RESIDENT, STREAMED = "resident", "streamed"
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much is measured; the defaults are the benchmark."""
+    """Set how much is measured; the defaults are the benchmark."""
 
     encoder: str = "resnet50"
     crop_px: int = 96
@@ -59,7 +59,7 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Cells:
-    """What `train` needs of a store."""
+    """Hold what `train` needs of a store."""
 
     images: np.ndarray
     table: pd.DataFrame
@@ -85,7 +85,7 @@ def main(arguments=None):
 
 
 def measure(results, device, sizes=None, budget_s=BUDGET_S):
-    """The first batch size, the epoch, the other batch sizes; what no longer fits into the time is left out."""
+    """Measure the first batch size, the epoch, then the others; what no longer fits into the time is left out."""
     sizes, deadline = sizes or Sizes(), time.time() + budget_s
     config = TrainConfig(
         encoder=sizes.encoder,
@@ -169,7 +169,7 @@ def chunk_that_fits(config, images, device, probe=64):
 
 
 def epoch(results, config, store, device):
-    """One epoch over the whole store, from the call of `train` to its checkpoint."""
+    """Measure one epoch over the whole store, from the call of `train` to its checkpoint."""
     _forget_memory(device)
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
@@ -181,7 +181,7 @@ def epoch(results, config, store, device):
 
 
 def training(results, place, config, store, device, flops_per_s, runs):
-    """A step with the store resident or streamed, what encoder and views take of it; gives seconds per cell."""
+    """Measure a step with the store resident or streamed, and its encoder and views, in seconds per cell."""
     network = network_for(config, store.images.shape[1], device)
     steps = config.cells_per_epoch // config.batch_size
     others = {"encoder alone": lambda: encoder_alone(network, config, store, steps, device, cached=True)}

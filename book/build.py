@@ -23,7 +23,7 @@ COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def pages(toc):
-    """Number of pages in a table of contents."""
+    """Count the pages of a table of contents."""
     parts = toc.get("parts", [toc])
     return 1 + sum(len(part["chapters"]) for part in parts)
 

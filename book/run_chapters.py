@@ -28,7 +28,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 def chapters(toc=REPOSITORY / "_toc.yml"):
-    """Paths of the chapters with code in reading order; pages without a kernel are left to the book build."""
+    """List the chapters with code in reading order; pages without a kernel are left to the book build."""
     toc_entries = yaml.safe_load(toc.read_text())
     names = [toc_entries["root"]]
     parts = toc_entries.get("parts", [toc_entries])
@@ -86,6 +86,7 @@ def run(notebook, values, out, timeout_s):
 
 
 def main(arguments=None):
+    """Run chapters; exit status 0: all ran, else some failed."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("chapters", nargs="*", help="names of chapters, such as `training`; default: all")
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""What makes a profile good? ``python -m experiments.ablate_profiles [--data ../shared/real/bbbc021]``.
+"""Measure what makes a profile good: ``python -m experiments.ablate_profiles [--data ../shared/real/bbbc021]``.
 
 From the features of trained encoders: how many cells does a well need, how many DMSO wells does post-processing
 need, and which λ. On the default simulated screen and, with ``--data``, on the real crops (`real_crops.py`), three
@@ -46,7 +46,7 @@ def real(folder, seeds):
 
 
 def measure(meta, feats, draws=DRAWS):
-    """All rows of one set of cells.
+    """Measure all rows of one set of cells.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Which views keep the biology? ``python -m experiments.ablate_views``.
+"""Measure which views keep the biology: ``python -m experiments.ablate_views``.
 
 Short trainings on the default simulated screen that differ in nothing but their views: each change of the default
 alone, each left out, the paper's views, and changes that the default does not make. Scores of every one and of the
@@ -39,7 +39,7 @@ ADDED = {"milder crop": {"crop_area": (0.4, 1.0)}, "free rotation": {"rotation_p
 
 
 def variants():
-    """Views by name; the name says the group before the colon."""
+    """List views by name; the name says the group before the colon."""
     default, nothing = ViewConfig(), ViewConfig.none()
     views = {"all: default": default, "all: paper": ViewConfig.paper(), "all: none": nothing}
     for name, switches in CHANGES.items():

@@ -78,7 +78,7 @@ def _cut(image, cells, rng):
     crops = []
     for cell in cells.sample(frac=1, random_state=rng).itertuples():
         spread = STRAY_PX if rng.random() < STRAY_SHARE else JITTER_PX
-        y, x = np.rint((cell.y_px, cell.x_px) + rng.normal(0, spread, 2)).astype(int)
+        y, x = np.rint(np.array([cell.y_px, cell.x_px]) + rng.normal(0, spread, 2)).astype(int)
         if half <= y <= side - half and half <= x <= side - half:
             crops.append(image[:, y - half : y + half, x - half : x + half])
     return crops
@@ -144,6 +144,7 @@ def verdict(table):
 
 
 def main():
+    """Measure the draws and write the record."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--draws", type=int, default=20)
     parser.add_argument("--processes", type=int, default=os.cpu_count())

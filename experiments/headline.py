@@ -1,4 +1,4 @@
-"""The table of the README and the preface: ``python -m experiments.headline``.
+"""Measure the table of the README and the preface: ``python -m experiments.headline``.
 
 Pixel PCA, handcrafted features, an untrained encoder and SimCLR on the default simulated screen, three seeds, each
 under four post-processings. Every setting is the library's default; nothing was chosen on these scores. Resumable:
@@ -102,7 +102,7 @@ def summary(table):
 
 
 def markdown(table):
-    """All results: means over seeds of scores and interval ends, in percent."""
+    """Tabulate all results: means over seeds of scores and interval ends, in percent."""
     lines = [
         f"Default simulated screen, {table['seed'].nunique()} seeds: accuracy in percent, mean over seeds, with "
         "its 95 % interval over compounds.",

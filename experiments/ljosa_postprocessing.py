@@ -53,13 +53,13 @@ def main(arguments=None):
 
 
 def z_scored():
-    """The real wells, every feature z-scored over all of them: ``(meta, feats)``."""
+    """Load the real wells, every feature z-scored over all of them: ``(meta, feats)``."""
     meta, feats = load_profiles(*(cache.published(name) for name in FILES))
     return meta, ZScore(rows="all").fit_transform(meta, feats)
 
 
 def measure(meta, feats, lams=LAMS, halves=HALVES):
-    """One row per post-processing and λ, after one for the z-score alone.
+    """Score each post-processing and λ, one row each, after one for the z-score alone.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""What is learned from real cells: ``python -m experiments.real_crops --data ../shared/real/bbbc021``.
+"""Measure what is learned from real cells: ``python -m experiments.real_crops --data ../shared/real/bbbc021``.
 
 Trains on the 1,996 real crops and scores pixel PCA, handcrafted features, an untrained encoder, and SimCLR whose
 two views show a cell (no label of any kind), two cells of a well, or two cells of a treatment on different plates.
@@ -69,7 +69,7 @@ INTENSITY = {"linear": np.asarray, "square root": np.sqrt, "log": np.log1p}  # o
 
 @dataclass(frozen=True)
 class Recipe:
-    """How real crops become features.
+    """Set how real crops become features.
 
     The library's defaults where the studies found no difference that two seeds agree on.
     """
@@ -85,7 +85,7 @@ REFERENCE = replace(CHOSEN, training=replace(CHOSEN.training, input_px=34, contr
 
 
 def variants():
-    """The recipes of the study by name: the reference, and one thing changed at a time.
+    """List the recipes of the study by name: the reference, and one thing changed at a time.
 
     Changes of the views have the names that they have on simulated cells (`ablate_views.py`).
     """
@@ -112,7 +112,7 @@ def variants():
 
 
 def positive_variants():
-    """The recipes of the study of pairs by name: what is paired, by which objective, and controls drawn less."""
+    """List the recipes of the study of positives by name: which cells, which objective, controls drawn less."""
 
     def training(**changes):
         return replace(REFERENCE, training=replace(REFERENCE.training, **changes))
@@ -133,7 +133,7 @@ def positive_variants():
 
 
 class RealCrops:
-    """The real crops in the forms that recipes ask for, and their trainings, kept in the cache.
+    """Hold the real crops in the forms that recipes need, and their trainings, kept in the cache.
 
     Parameters
     ----------
@@ -229,7 +229,7 @@ def compound_precision(meta, feats, asked=None):
 
 
 def scores(table, feats, post):
-    """All scores of one method under one of `ALL_POSTS`, as shares in [0, 1]."""
+    """Compute all scores of one method under one of `ALL_POSTS`, as shares in [0, 1]."""
     meta, feats = postprocessed(table, feats, post)
     table, profiles = aggregate_treatments(meta, feats)
     return {

@@ -1,4 +1,4 @@
-"""How far are simulated crops from real ones? ``python -m experiments.simulation_vs_real --data FOLDER``.
+"""Compare simulated with real crops: ``python -m experiments.simulation_vs_real --data FOLDER``.
 
 The real sample (1,294 of its 1,996 crops of 68 px, without the taxol control wells) against a simulated draw of
 the same wells with as many crops each: light, nuclei, detail, correlation of the stains, and a classifier that
@@ -106,12 +106,12 @@ def main(arguments=None):
 
 
 def draw(seed, table):
-    """Simulated crops of the wells of `table`, (N, 3, 68, 68) uint16 camera counts."""
+    """Simulate crops of the wells of `table`, (N, 3, 68, 68) uint16 camera counts."""
     return simulated_crops(dataclasses.replace(SimulationConfig(), seed=seed), table)
 
 
 def measure(crops, plates):
-    """Every quantity of every set of crops.
+    """Measure every quantity of every set of crops.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ def measure(crops, plates):
 
 
 def _measured(images, plates):
-    """One set as a Series over ``quantity channel at``."""
+    """Measure one set as a Series over ``quantity channel at``."""
     levels, pairs = domain_gap.LEVELS, ["-".join(pair) for pair in combinations(CHANNELS, 2)]
     out = {}
     for channel, row in zip(CHANNELS, domain_gap.intensity_quantiles(images), strict=True):
@@ -150,7 +150,7 @@ def _measured(images, plates):
 
 
 def families(names):
-    """Which columns of the handcrafted features belong together.
+    """Group the columns of the handcrafted features by family.
 
     Returns
     -------
@@ -167,7 +167,7 @@ def families(names):
 
 
 def told_apart(feats, plates):
-    """A classifier for real or simulated per family of features, and one for the two draws.
+    """Fit a classifier for real or simulated per family of features, and one for the two draws.
 
     Returns
     -------
@@ -188,7 +188,7 @@ def told_apart(feats, plates):
 
 
 def leading_features(feats, plates, most=LEADING):
-    """The features on which the classifier of all features leans most.
+    """List the features on which the classifier of all features leans most.
 
     Returns
     -------
@@ -213,7 +213,7 @@ def leading_features(feats, plates, most=LEADING):
 
 
 def gaps(measured, told):
-    """The largest difference of each kind, real against simulated, and between the two draws.
+    """Find the largest difference of each kind, real against simulated, and between the two draws.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""How exactly the light of a plate is recovered: ``python -m experiments.uneven_light``.
+"""Measure how exactly the light of a plate is recovered: ``python -m experiments.uneven_light``.
 
 Plates of the simulated screen at the real size, on which the light is known. The constants of
 `fit_illumination` were chosen on the first two of them. The light is fitted to all fields of a plate and to
@@ -67,7 +67,7 @@ def measure(plate, parts=PARTS, draws=DRAWS):
 
 
 def plate_fields(plate):
-    """Every field of a plate, and its true light (H, W) with mean 1."""
+    """Simulate every field of a plate, and its true light (H, W) with mean 1."""
     config = SimulationConfig.full_size(weeks=(int(plate.removeprefix("Week").split("_")[0]),))
     table = plate_map.fields(config)
     table = table[table["plate"] == plate]
@@ -79,7 +79,7 @@ def plate_fields(plate):
 
 
 def smoothed_mean(fields):
-    """The mean of the fields less the darkest value of a channel, as a polynomial of second order."""
+    """Fit the mean of the fields less the darkest value of a channel, as a polynomial of second order."""
     mean = np.mean([field[:, ::8, ::8] for field in fields], axis=0, dtype=float)
     dark = np.min([np.percentile(field[:, ::8, ::8], 0.1, axis=(1, 2)) for field in fields], axis=0)
     y, x = ((2 * np.arange(size) * 8 + 1) / (size * 8) - 1 for size in mean.shape[1:])

@@ -45,7 +45,7 @@ def test_hidden_code_and_front_matter_are_not_read():
     assert words(PAGE) == 2 + 3 - 1  # "Two words", and "x 1" of the visible cell
 
 
-@pytest.mark.parametrize("count, expected", [(1, 1), (250, 1), (2000, 10), (3100, 16)])
+@pytest.mark.parametrize(("count", "expected"), [(1, 1), (250, 1), (2000, 10), (3100, 16)])
 def test_minutes_follow_the_words(count, expected):
     from reading_time import minutes
 

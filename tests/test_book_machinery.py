@@ -63,7 +63,9 @@ def test_an_unknown_chapter_is_named(small_book):
     assert "frist" in done.stderr and "second" in done.stderr
 
 
-@pytest.mark.parametrize("parameters, named", [("first: {sise: 2}", "'sise'"), ("frist: {size: 2}", "'frist'")])
+@pytest.mark.parametrize(
+    ("parameters", "named"), [("first: {sise: 2}", "'sise'"), ("frist: {size: 2}", "'frist'")]
+)
 def test_a_misspelt_name_stops_before_anything_runs(small_book, parameters, named):
     done = run(small_book, parameters)
     assert done.returncode == 2

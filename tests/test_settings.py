@@ -51,7 +51,8 @@ def test_what_is_not_mentioned_keeps_its_default(tmp_path):
     path = tmp_path / "c.yaml"
     path.write_text("lr: 1e-4\ninner:\n  used: false\n")  # PyYAML reads 1e-4 as text
     assert configs.load_yaml(Outer, path) == Outer(lr=1e-4, inner=Inner(used=False))
-    for text, lr in {"1e-4": 1e-4, "1E+2": 100.0, "-2e3": -2000.0, "3.": 3.0, "5": 5.0, ".inf": float("inf")}.items():
+    read = {"1e-4": 1e-4, "1E+2": 100.0, "-2e3": -2000.0, "3.": 3.0, "5": 5.0, ".inf": float("inf")}
+    for text, lr in read.items():
         path.write_text(f"lr: {text}\n")
         assert configs.load_yaml(Outer, path).lr == lr
     path.write_text("")

@@ -16,7 +16,7 @@ ATTEMPTS = 3  # Ray's own processes have 15 s to come up, too short on a busy ma
 
 @dataclass(frozen=True)
 class Node:
-    """What one living node offers."""
+    """Hold what one living node offers."""
 
     address: str  # of the node
     cpus: float
@@ -73,7 +73,7 @@ def _attempt(what, hint, address, times=1, **options):
 
 
 def nodes():
-    """The living nodes, a list of `Node`."""
+    """List the living nodes."""
     alive = [node for node in ray.nodes() if node["Alive"]]
     return [
         Node(
@@ -87,7 +87,7 @@ def nodes():
 
 
 def this_machine(cpus=None):
-    """The `Node` that Ray would find here, asked as Ray asks but without the seconds that starting it takes.
+    """Describe this machine as Ray would, without the seconds that starting Ray takes.
 
     `cpus` are the processors that it may use.
     """
@@ -104,7 +104,7 @@ def gpus_at_hand():
 
 
 def trials_at_once(cpus, gpus, limit=None, among=None):
-    """How many trials run at a time.
+    """Count how many trials run at a time.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ def memory_per_trial(cpus, gpus):
 
 
 def _times(has, needs):
-    """How many times `needs` goes into `has`. A fraction of a GPU stays on one GPU, so 0.4 fits twice, not 2.5."""
+    """Count how many times `needs` goes into `has`; 0.4 of a GPU fits twice, not 2.5: it stays on one GPU."""
     if needs == 0:
         return float("inf")
     if needs < 1 and has >= 1:
@@ -160,6 +160,6 @@ def disconnect():
 
 
 def last_line(error):
-    """What went wrong, in one line."""
+    """Return what went wrong, in one line."""
     lines = str(error).strip().splitlines()
     return lines[-1].strip() if lines else type(error).__name__

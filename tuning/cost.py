@@ -1,4 +1,4 @@
-"""What a sweep will cost, said before it starts."""
+"""Estimate what a sweep will cost before it starts."""
 
 import torch
 
@@ -8,7 +8,7 @@ WATCHING = 7 / 6  # a training step passes a cell forward twice and back twice; 
 
 
 def describe(plan, cells, probes, at_once, folder):
-    """The plan, its trials and its cost in a few lines of text.
+    """Write the plan, its trials and its cost in a few lines of text.
 
     Parameters
     ----------

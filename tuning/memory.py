@@ -1,4 +1,4 @@
-"""Before a sweep: does a batch fit into the memory, and what does a cell cost?
+"""Measure before a sweep whether a batch fits into the memory, and what a cell costs.
 
 On a GPU the largest steps are tried. On a CPU, where a step too large would take the machine down with it, the
 tensors that a small step keeps for its backward pass are counted; their size grows with the batch.
@@ -22,7 +22,7 @@ WORKSPACE = 1.5  # what a step takes on a CPU for each byte that it keeps: gradi
 
 @dataclass(frozen=True)
 class Probe:
-    """What one size of training needs."""
+    """Hold what one size of training needs."""
 
     chunk_cells: int | None  # cells in the network at a time; None: the whole batch fits
     seconds_per_cell: float  # of a training step
@@ -30,7 +30,7 @@ class Probe:
 
 
 def probe_memory(training, images, limit_bytes):
-    """Whether a batch of a training fits, and how long its cells take.
+    """Measure whether a batch of a training fits, and how long its cells take.
 
     Parameters
     ----------
@@ -99,14 +99,14 @@ class _Step:
         self.images = shrink(torch.from_numpy(np.array(images)), training.input_px)
 
     def run(self, cells):
-        """One step of `cells` cells."""
+        """Run one step of `cells` cells."""
         views = self.images[torch.arange(cells) % len(self.images)].to(self.device)
         self.network.zero_grad()
         loss = partial(nt_xent_loss, temperature=self.training.temperature)
         gradient_cache.backward(self.network, views, views.flip(3), loss, bf16=self.bf16)
 
     def fits(self, cells):
-        """Whether a step of `cells` cells fits into the GPU, with room for weights and optimiser twice over."""
+        """Test whether a step of `cells` cells fits into the GPU, with room for twice weights and optimiser."""
         try:
             self.run(cells)
             room = torch.empty(2 * self._weights(), dtype=torch.uint8, device=self.device)  # AdamW's two moments

@@ -1,4 +1,4 @@
-"""The plan of a sweep: everything that decides its trials, saved as ``plan.yaml`` beside its results."""
+"""Hold the plan of a sweep: everything that decides its trials, saved as ``plan.yaml`` beside its results."""
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -23,7 +23,7 @@ MEMORY_FIELDS = (
 
 @dataclass(frozen=True)
 class Plan:
-    """What a sweep does. Explained in chapter 8, *tuning*.
+    """Set what a sweep does. Explained in chapter 8, *tuning*.
 
     Raises
     ------
@@ -62,7 +62,7 @@ class Plan:
 
     @cached_property
     def trials(self):
-        """Settings of every trial, a list of dicts; None where Optuna suggests them one after another."""
+        """List the settings of every trial, a list of dicts; None where Optuna suggests them one after another."""
         if self.search == "grid":
             return grid(self.space, self.seeds)
         if self.search == "random":
@@ -80,13 +80,13 @@ class Plan:
         return self.training.epochs * self.training.cells_per_epoch
 
     def training_of(self, settings):
-        """`TrainConfig` of a trial with these settings, in chunks if its batch is too large for the memory."""
+        """Return the `TrainConfig` of a trial, in chunks if its batch is too large for the memory."""
         training = training_of(settings, self.training)
         chunk = self.chunk_cells.get(size_name(training))
         return training_of(settings | {"chunk_cells": chunk}, self.training) if chunk else training
 
     def sizes(self):
-        """Trainings that differ in how much memory they need: name -> one `TrainConfig` of that size."""
+        """List trainings that differ in how much memory they need: name -> one `TrainConfig` of that size."""
         examples = grid(
             {name: [values["low"]] if is_range(values) else values for name, values in self.space.items()},
             self.seeds[:1],
@@ -96,12 +96,12 @@ class Plan:
 
 
 def size_name(training):
-    """What the memory of a training depends on, as text."""
+    """Write what the memory of a training depends on, as text."""
     return ", ".join(f"{name} {getattr(training, name)}" for name in MEMORY_FIELDS)
 
 
 def with_budget(training, store, space):
-    """`training` with as many cells per epoch as every batch size of the space divides.
+    """Return `training` with as many cells per epoch as every batch size of the space divides.
 
     Raises
     ------

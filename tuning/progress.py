@@ -1,4 +1,4 @@
-"""What a running sweep shows, and how Ctrl-C ends it."""
+"""Show a running sweep, and end it on Ctrl-C."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ from ray import tune
 
 
 class Progress(tune.Callback):
-    """One line per epoch of a trial, since Ray's own output is switched off."""
+    """Print one line per epoch of a trial, since Ray's own output is switched off."""
 
     def __init__(self, count, epochs, nodes=1):
         self.count, self.epochs, self.nodes = count, epochs, nodes

@@ -1,4 +1,4 @@
-"""The report of a sweep: one HTML page that holds everything, plotly.js included, and asks no network."""
+"""Write the report of a sweep: one HTML page that holds everything, plotly.js included, and needs no network."""
 
 import html
 from pathlib import Path

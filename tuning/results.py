@@ -1,4 +1,4 @@
-"""From finished trials to the tables: one row per trial, one per trial and epoch, one per setting, and the best.
+"""Tabulate finished trials: one row per trial, one per trial and epoch, one per setting, and the best.
 
 Trials are ranked on replicate retrieval, which knows no mechanism; NSC and NSCB are shown beside it.
 """
@@ -17,7 +17,7 @@ TAIL = ["checkpoint_path", "trial", "error"]
 
 
 def scores_of(checkpoints, plan):
-    """Scores of each checkpoint; an exception in the place of one that failed.
+    """Score each checkpoint; an exception stands in the place of one that failed.
 
     A trial that ends scores itself. Those that were stopped early are scored here, where they ran.
     """
@@ -33,7 +33,7 @@ def scores_of(checkpoints, plan):
 
 
 def tables(grid, plan, runs):
-    """The results and the history of a sweep.
+    """Collect the results and the history of a sweep.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def tables(grid, plan, runs):
 
 
 def ranking(results, plan):
-    """One row per setting that finished: means over seeds, the spread of retrieval, best first."""
+    """Tabulate the settings that finished: means over seeds, the spread of retrieval, best first."""
     fine = results[(results["error"] == "") & (results["epoch"] == plan.training.epochs)]
     names = [*plan.space]
     groups = fine.groupby([fine[name].astype(str) if fine[name].dtype == object else fine[name] for name in names])

@@ -1,4 +1,4 @@
-"""A sweep from its options to its tables: plan it, say what it costs, run it with Ray Tune, report."""
+"""Run a sweep from its options to its tables: plan it, say what it costs, run it with Ray Tune, report."""
 
 import shutil
 import time
@@ -59,7 +59,7 @@ def resume(folder):
 
 
 def make_plan(options):
-    """The `Plan` that the options ask for; makes the simulated crops if they are not there yet."""
+    """Make the `Plan` of the options; make the simulated crops if they are not there yet."""
     size = "smoke" if options.smoke else "full" if options.full else "default"
     space = SPACES[size] | ({"temperature": DRAWN} if options.search != "grid" else {})
     if options.space:

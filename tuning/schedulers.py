@@ -22,7 +22,7 @@ COPY_COLUMNS = ["trial", "cells_seen", "retrieval", "donor", "donor_retrieval", 
 
 
 def scheduler_of(plan, log):
-    """The scheduler of a plan, or None; it writes its decisions to the CSV file `log`.
+    """Build the scheduler of a plan, or None; it writes its decisions to the CSV file `log`.
 
     The budget of both is counted in cells seen, so a large batch, with fewer steps, is not judged later.
     """
@@ -100,7 +100,7 @@ class LoggedPBT(PopulationBasedTraining):
 
 
 def mutations(plan):
-    """What PBT changes: the temperature and every range; all else, the batch size too, comes with the copy."""
+    """List what PBT changes: the temperature and every range; all else, the batch size too, is copied."""
     domains = {}
     for name, values in plan.space.items():
         if is_range(values):
@@ -111,7 +111,7 @@ def mutations(plan):
 
 
 def domain(values):
-    """A list or range of the space as Ray knows it."""
+    """Convert a list or range of the space to Ray's."""
     if not is_range(values):
         return tune.choice(values)
     return (tune.loguniform if values.get("log") else tune.uniform)(values["low"], values["high"])
@@ -135,17 +135,17 @@ def inconsistent(log):
 
 
 def stopped(log):
-    """The trials that a log of ASHA, as read, has stopped: a set of names."""
+    """Name the trials that a log of ASHA, as read, has stopped."""
     return set(log.loc[log["decision"] == TrialScheduler.STOP, "trial"]) if "decision" in log else set()
 
 
 def was_stopped(log, trial):
-    """Whether the file `log` says that a trial was to be stopped."""
+    """Test whether the file `log` says that a trial was to be stopped."""
     return trial in stopped(read_log(log, RUNG_COLUMNS))
 
 
 def read_log(log, columns):
-    """The decisions written so far, an empty table if there are none."""
+    """Read the decisions written so far, an empty table if there are none."""
     if not Path(log).exists():
         return pd.DataFrame(columns=columns)
     return pd.read_csv(log, dtype={"trial": str, "donor": str})  # some names look like numbers

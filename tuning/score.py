@@ -39,6 +39,6 @@ def score(checkpoint, store_path, device):
 
 
 def known(checkpoint):
-    """The scores beside a checkpoint, or None."""
+    """Read the scores beside a checkpoint, or None."""
     file = Path(checkpoint).with_name("scores.json")
     return json.loads(file.read_text()) if file.exists() else None

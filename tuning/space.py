@@ -1,4 +1,4 @@
-"""The settings that a sweep varies: which parameters, which values, and the training that they make.
+"""Define what a sweep varies: which parameters, which values, and the training that they make.
 
 A space maps the name of a field of `TrainConfig` ("temperature", "views.elastic_p") to the list of its values, or
 for random search to a range ``{low: …, high: …, log: true}``.
@@ -20,7 +20,7 @@ VIEWS = {"default": ViewConfig, "paper": ViewConfig.paper, "none": ViewConfig.no
 
 
 def read_space(path):
-    """The space in the YAML file `path`.
+    """Read the space in the YAML file `path`.
 
     Raises
     ------
@@ -53,12 +53,12 @@ def read_space(path):
 
 
 def is_range(values):
-    """Whether a parameter is drawn from a range, not from a list."""
+    """Test whether a parameter is drawn from a range, not from a list."""
     return isinstance(values, dict) and {"low", "high"} <= set(values) <= {"low", "high", "log"}
 
 
 def grid(space, seeds):
-    """Every combination of the values, once per seed; a list of dicts of settings."""
+    """List every combination of the values, once per seed, as dicts of settings."""
     names, values = [*space, "seed"], [*space.values(), seeds]
     return [dict(zip(names, chosen, strict=True)) for chosen in itertools.product(*values)]
 
@@ -70,7 +70,7 @@ def sample(space, count, seeds, generator):
 
 
 def training_of(settings, base, source="the space"):
-    """The `TrainConfig` of one trial: `base` with its settings and a learning rate that suits its batch size.
+    """Make the `TrainConfig` of one trial: `base` with its settings and a learning rate that suits its batch size.
 
     The learning rate of `base`, or of the settings, holds for a batch of 256 cells. It is scaled with the square
     root of the batch size for AdamW and in proportion to it for LARS.

@@ -47,12 +47,12 @@ def main(arguments=None):
         cluster.disconnect()
     if status == 130:
         known = (folder / "plan.yaml").exists()
-        print(f"interrupted; {f'go on with: {again}' if known else 'nothing was begun yet'}", file=sys.stderr)
+        print(f"interrupted; {f'resume with: {again}' if known else 'nothing was begun yet'}", file=sys.stderr)
     return status
 
 
 def parser():
-    """The argument parser."""
+    """Make the argument parser."""
     top = argparse.ArgumentParser(prog="python tuning/sweep.py", description=__doc__.split("\n")[0])
     size = top.add_mutually_exclusive_group()
     size.add_argument("--smoke", action="store_true", help="four short trials on a tiny simulated screen")
@@ -92,23 +92,23 @@ def parser():
         "--storage", type=Path, default=Path("sweeps"), help="folder of all sweeps (default: sweeps)"
     )
     kept.add_argument("--name", default=time.strftime("sweep-%Y%m%d-%H%M%S"), help="name of this sweep")
-    kept.add_argument("--resume", action="store_true", help="go on with the sweep of that name")
+    kept.add_argument("--resume", action="store_true", help="resume the sweep of that name")
     return top
 
 
 def check_name(options, folder):
-    """Raise ValueError if a new sweep takes a name in use, or a resumed one is not there or asks for changes."""
+    """Raise ValueError if a new sweep takes a name in use, or a resumed one is not there or is to change."""
     defaults = vars(parser().parse_args([]))
     if not options.resume:
         if folder.exists():
-            raise ValueError(f"{folder} holds a sweep already; choose another --name, or go on with it: --resume")
+            raise ValueError(f"{folder} holds a sweep already; choose another --name, or resume it: --resume")
         return
     if not (folder / "plan.yaml").exists():
         raise FileNotFoundError(f"no sweep in {folder} (no plan.yaml); say which with --storage and --name")
     changed = [name for name, value in vars(options).items() if name not in RESUMED and value != defaults[name]]
     if changed:
         raise ValueError(
-            f"--resume goes on with {folder / 'plan.yaml'} as it is; leave out --{changed[0].replace('_', '-')}, "
+            f"--resume takes {folder / 'plan.yaml'} as it is; leave out --{changed[0].replace('_', '-')}, "
             "or start a new sweep under another --name"
         )
 

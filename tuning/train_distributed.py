@@ -1,8 +1,8 @@
-"""One training over many GPUs or hosts with Ray Train: ``python tuning/train_distributed.py STORE --workers 8``.
+"""Train over many GPUs or hosts with Ray Train: ``python tuning/train_distributed.py STORE --workers 8``.
 
 Every worker computes its share of each batch; the negatives of a cell come from all of them, with gradients
 (`cellclr_lib.learning.distributed`), so the result is that of one process with the whole batch. A worker that dies
-costs the epochs since the last checkpoint; the same command goes on with a training that was killed as a whole.
+costs the epochs since the last checkpoint; the same command resumes a training that was killed as a whole.
 Explained in chapter 8, *tuning*.
 """
 
@@ -41,12 +41,12 @@ def main(arguments=None):
         return 1
     except ray.train.TrainingFailedError as error:
         print(
-            f"error: {cluster.last_line(error)}; the same command goes on from the last checkpoint",
+            f"error: {cluster.last_line(error)}; the same command resumes from the last checkpoint",
             file=sys.stderr,
         )
         return 3
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
+        print("interrupted; the same command resumes from the last checkpoint", file=sys.stderr)
         return 130
     finally:
         cluster.disconnect()
@@ -55,7 +55,7 @@ def main(arguments=None):
 
 
 def parser():
-    """The argument parser."""
+    """Make the argument parser."""
     top = argparse.ArgumentParser(prog="python tuning/train_distributed.py", description=__doc__.split("\n")[0])
     top.add_argument("store", type=Path, help="folder of a cell store that every host can read")
     top.add_argument(
@@ -94,7 +94,7 @@ def fit(config, store, workers, cpus=1.0, gpus=0.0, retries=3):
 
 
 def work(task):
-    """What every worker does: the library's training, which finds the others through torch's process group."""
+    """Train in one worker; the library finds the others through torch's process group."""
     import torch
 
     from cellclr_lib.learning import train

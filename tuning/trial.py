@@ -1,6 +1,6 @@
-"""One trial of a sweep: a training that reports after every epoch, and leaves all it made in its own folder.
+"""Run one trial of a sweep: a training that reports after every epoch, and leaves all it made in its own folder.
 
-What a trial reports is on disk already, so whatever is killed goes on from there and ends with the same numbers.
+What a trial reports is on disk already, so whatever is killed resumes there and ends with the same numbers.
 """
 
 import gc
@@ -17,7 +17,7 @@ WAIT_S = 60.0  # how long the memory of the trial before may take to come free
 
 
 def trainable(plan, runs):
-    """Function for Ray Tune that trains with the settings it is given, in a folder of its own below `runs`."""
+    """Make a function for Ray Tune that trains with its settings, in a folder of its own below `runs`."""
 
     def trial(config):
         folder = Path(runs) / tune.get_context().get_trial_id()
@@ -75,7 +75,7 @@ def report_last(folder):
 
 
 def hide_gpus(plan):
-    """A trial that asked for no GPU sees none; Ray alone would show it every GPU of the node."""
+    """Hide the GPUs from a trial that needs none; Ray alone would show it every GPU of the node."""
     if not plan.gpus_per_trial:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
 

@@ -1,1 +1,1 @@
-"""The rows of the speed table, one file each: ours and its peers on the same work, in turn, on two cores."""
+"""Measure the rows of the speed table, one file each: ours and its peers on the same work, in turn."""

@@ -1,4 +1,4 @@
-"""From fields to crops on disk: `crop_screen` (nuclei, scaling, cutting, writing) with two processes.
+"""Measure fields to crops on disk: `crop_screen` (nuclei, scaling, cutting, writing) with two processes.
 
 The fields are two genuine ones of BBBC021 where the real samples are at hand (`CELLCLR_DATA` or `../shared/real`),
 else two simulated ones of the same size, 3 × 1024 × 1280 px; the case says which. A screen's table refers to them
@@ -66,7 +66,7 @@ def real_samples():
 
 
 def real_screen(root, real, fields, field_px):
-    """A screen whose fields are genuine, two in turn."""
+    """Make a screen whose fields are genuine, two in turn."""
     root.mkdir()
     table = pd.read_csv(real / "bbbc021" / IMAGE_TABLE)
     shutil.copy(real / "bbbc021" / MOA_TABLE, root)
@@ -79,7 +79,7 @@ def real_screen(root, real, fields, field_px):
 
 
 def simulated_screen(root, real, fields, field_px):
-    """A screen whose fields are simulated, two in turn."""
+    """Make a screen whose fields are simulated, two in turn."""
     config = SimulationConfig.full_size(field_px=field_px)
     plan = plate_map.fields(config)
     plan = plan[plan["plate"] == plan["plate"].iloc[0]]

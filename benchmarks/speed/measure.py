@@ -1,4 +1,4 @@
-"""How a row is measured: ours and its peers take turns, so that a busy machine slows all of them alike.
+"""Measure a row: ours and its peers take turns, so that a busy machine slows all of them alike.
 
 A row holds the median of five runs and their spread. The ratio compares runs of the same turn: it is the median of
 (seconds of the variant / seconds of the first variant), so above 1 the first variant, which is ours, is faster.
@@ -22,7 +22,7 @@ PEERS = ("albumentations", "kornia", "lightly", "opencv-python-headless", "pycyt
 
 
 class Results:
-    """The CSV of one work, written row by row, and its provenance beside it.
+    """Write the CSV of one work row by row, and its provenance beside it.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class Results:
         self.work, self.start = work, time.time()
 
     def add(self, case, seconds, count=1, unit="", **more):
-        """One row per variant.
+        """Tabulate one row per variant.
 
         Parameters
         ----------
@@ -151,7 +151,7 @@ def per_call(run, at_least_s=0.3):
 
 
 def installed(peers):
-    """The callables of those peers that are installed.
+    """Make the callables of those peers that are installed.
 
     Parameters
     ----------
@@ -172,14 +172,14 @@ def installed(peers):
 
 
 def in_fresh_process(function, *arguments):
-    """What `function` returns in a new Python process, which ends afterwards."""
+    """Call `function` in a new Python process, which ends afterwards, and return its result."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=two_cores) as pool:
         return pool.submit(function, *arguments).result()
 
 
 @contextmanager
 def process_of_its_own(make, *arguments):
-    """A new Python process that makes a callable, as a callable that runs it there.
+    """Start a new Python process that makes a callable; return a callable that runs it there.
 
     So nobody profits from what another leaves behind in a process: memory that is kept, warm caches, threads.
 

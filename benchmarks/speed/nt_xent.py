@@ -40,21 +40,24 @@ def measure(results, sizes=SIZES, width=128, runs=RUNS, memory=True):
 
 
 def ours(z1, z2):
+    """Compute the loss of this library."""
     return nt_xent_loss(z1, z2, TEMPERATURE)
 
 
 def papers(z1, z2):
+    """Compute the loss as the paper's code does."""
     return paper.nt_xent(z1, z2, TEMPERATURE)
 
 
 def lightly():
+    """Make the loss of lightly."""
     from lightly.loss import NTXentLoss
 
     return NTXentLoss(temperature=TEMPERATURE)
 
 
 def projections(n, width):
-    """Two views' projections (n, width), alike but not equal."""
+    """Draw two views' projections (n, width), alike but not equal."""
     generator = torch.Generator().manual_seed(0)
     z1 = torch.randn(n, width, generator=generator)
     return z1, z1 + torch.randn(n, width, generator=generator)

@@ -1,4 +1,4 @@
-"""The paper's arithmetic, expressed again from its description: what its published code spends time on."""
+"""Repeat the paper's arithmetic from its description: what its published code spends time on."""
 
 import torch
 from torch.nn.functional import cosine_similarity, cross_entropy

@@ -1,4 +1,4 @@
-"""The paper's views with other packages, each used as fast as its documentation allows.
+"""Make the paper's views with other packages, each used as fast as its documentation allows.
 
 All get the uint8 crops (N, C, H, W) that we get, and give batches of two float32 views (n, C, H, W) in [0, 1] as
 we do, every cell with random numbers of its own. Where a package works image by image, it runs in two worker
@@ -31,9 +31,9 @@ def elastic(views):
 
 
 def albumentations_pair(size, views=VIEWS):
-    """Function of one image (C, H, W) uint8 that gives two views of it, with albumentations."""
+    """Make a function of one image (C, H, W) uint8 that gives two views of it, with albumentations."""
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else importing it asks the network for news
-    import albumentations as A
+    import albumentations as A  # noqa: N812
     import cv2
 
     alpha, sigma = elastic(views)
@@ -64,7 +64,7 @@ def albumentations_pair(size, views=VIEWS):
 
 
 def torchvision_pair(size, views=VIEWS):
-    """The same with torchvision's v2 transforms, which draw once per call: one call an image."""
+    """Make the same with torchvision's v2 transforms, which draw once per call: one call an image."""
     from torchvision.transforms import v2
 
     alpha, sigma = elastic(views)
@@ -88,7 +88,7 @@ def torchvision_pair(size, views=VIEWS):
 
 def kornia_batches(images, batch_size, views=VIEWS):
     """Batches of views with kornia, which draws for every image of a batch, in this process."""
-    import kornia.augmentation as K
+    import kornia.augmentation as K  # noqa: N812
 
     alpha, sigma = elastic(views)
     alpha = alpha / (images.shape[-1] / 2)  # it counts in half images

@@ -1,4 +1,4 @@
-"""From the features of cells to scores: wells, TVN, treatments, NSC and NSCB, of noise in BBBC021's plate layout.
+"""Measure features of cells to scores: wells, TVN, treatments, NSC and NSCB, in BBBC021's plate layout.
 
 The first case is the whole way, in a process of its own whose highest memory is `memory_gb`, the features
 included: mean of each well, then NSC and NSCB once raw and once after z-score and TVN. The others take its parts
@@ -65,7 +65,7 @@ def simulated_features(cells, width, seed=0):
 
 
 def scores(meta, feats):
-    """{post: (NSC, NSCB)} from the features of cells."""
+    """Score features of cells: {post: (NSC, NSCB)}."""
     meta, feats = aggregate_wells(meta, feats)
     found = {}
     for post in ("none", "tvn"):

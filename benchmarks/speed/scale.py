@@ -1,4 +1,4 @@
-"""From measured rates to whole screens, for `benchmarks/SCALE.md`: BBBC021, and JUMP-CP as an estimate."""
+"""Project measured rates to whole screens, for `benchmarks/SCALE.md`: BBBC021, and JUMP-CP as an estimate."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ CELLS_PER_FIELD = 450_000 / 13_200  # of BBBC021, on average; taken for JUMP-CP 
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage of the pipeline and where its rate stands."""
+    """Name a stage of the pipeline and where its rate stands."""
 
     name: str
     row: str
@@ -34,7 +34,7 @@ STAGES = (
 
 
 def sizes():
-    """What the screens take on disk: Markdown of the products."""
+    """Tabulate what the screens take on disk, in Markdown."""
     lines = ["| | cells | crops, uint8: cells × channels × side² | features, float32 |", "|---|---|---|---|"]
     for name, (cells, channels) in SCREENS.items():
         crops, features = cells * channels * CROP_PX**2, cells * FEATURES * 4
@@ -46,7 +46,7 @@ def sizes():
 
 
 def times(results=RESULTS):
-    """What each stage takes: Markdown; measured rates, and estimates that say so."""
+    """Tabulate what each stage takes, in Markdown: measured rates, and estimates that say so."""
     lines = [
         f"| stage | measured on {CORES} cores | BBBC021 on {CORES} cores (estimate) "
         f"| JUMP-CP on {CORES} cores (estimate) | JUMP-CP on {CLUSTER_CORES:,} cores (estimate) |",

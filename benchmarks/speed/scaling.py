@@ -40,7 +40,7 @@ def measure(results, sizes=SIZES, crop_px=48, width=256, steps=STEPS, batch_size
 
 
 def write_store(cells, crop_px, folder):
-    """A store of noise in `folder`, written in batches of at most 10,000 cells."""
+    """Write a store of noise in `folder`, written in batches of at most 10,000 cells."""
     from cellclr_lib.data import CellStore
 
     def batches():

@@ -1,4 +1,4 @@
-"""From the results to the tables of `README.md` and `SCALE.md`: what must be reached, what was, and every row."""
+"""Write the tables of `README.md` and `SCALE.md` from the results: what must be reached, what was, every row."""
 
 import importlib
 import json
@@ -27,7 +27,7 @@ NOT_MEASURED = "not measured"
 
 @dataclass(frozen=True)
 class Claim:
-    """One line of the first table: a number of the results and what it must reach."""
+    """Hold one line of the first table: a number of the results and what it must reach."""
 
     text: str
     row: str  # the CSV
@@ -130,7 +130,7 @@ def write_documents(results=RESULTS):
 
 
 def generated(results=RESULTS):
-    """{document: {name of the marker: Markdown}}."""
+    """Make {document: {name of the marker: Markdown}}."""
     rows = "\n\n".join(f"### {title}\n\n{detail(row, results)}" for row, title in ROWS.items())
     gpu = f"{claims(GPU, results)}\n\n{detail('gpu', results)}"
     return {
@@ -140,7 +140,7 @@ def generated(results=RESULTS):
 
 
 def claims(wanted=CPU, results=RESULTS):
-    """The table of what must be reached and what was."""
+    """Tabulate what must be reached and what was."""
     lines = ["| work | must reach | reached | stretch | holds |", "|---|---|---|---|---|"]
     for claim in wanted:
         value = reached(claim, results)
@@ -155,7 +155,7 @@ def claims(wanted=CPU, results=RESULTS):
 
 
 def reached(claim, results=RESULTS):
-    """The number that a claim is about, the worst where there are several; None if it was not measured."""
+    """Look up the number that a claim is about, the worst where there are several; None if it was not measured."""
     path = Path(results) / f"{claim.row}.csv"
     if not path.exists():
         return None
@@ -168,13 +168,13 @@ def reached(claim, results=RESULTS):
 
 
 def holds(value, condition):
-    """Whether `value` fulfils a condition such as ">= 3"."""
+    """Test whether `value` fulfils a condition such as ">= 3"."""
     sign, limit = condition.split()
     return value >= float(limit) if sign == ">=" else value <= float(limit)
 
 
 def detail(row, results=RESULTS):
-    """What one row compares (the docstring of its file), where it was measured, and all its numbers."""
+    """Write what one row compares (the docstring of its file), where it was measured, and all its numbers."""
     module = importlib.import_module(row if row == "gpu" else f"speed.{row}")
     record, where = Path(results) / f"{row}.json", []
     if record.exists():
@@ -189,7 +189,7 @@ def detail(row, results=RESULTS):
 
 
 def numbers(row, results=RESULTS):
-    """All numbers of one row."""
+    """Tabulate all numbers of one row."""
     path = Path(results) / f"{row}.csv"
     return _markdown(pd.read_csv(path)) if path.exists() else "Not measured."
 

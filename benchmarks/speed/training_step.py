@@ -1,4 +1,4 @@
-"""A training step: two views of 256 cells, ResNet-18 at 96 px, NT-Xent, optimiser.
+"""Measure a training step: two views of 256 cells, ResNet-18 at 96 px, NT-Xent, optimiser.
 
 Ours: epochs of a true `train`, with the paper's views. `encoder alone`: forward and backward of the same network
 on views that lie ready, in the same precision and format; what the step takes beyond it is not the encoder. The
@@ -37,7 +37,7 @@ AHEAD = 4  # batches that two workers prepare ahead by default
 
 
 def measure(results, encoder="resnet18", batch_size=256, crop_px=96, steps=STEPS, runs=RUNS):
-    """Steps per second in each precision that the processor is good at, then the parts of a step."""
+    """Measure steps per second in each precision that the processor is good at, then the parts of a step."""
     config = TrainConfig(
         encoder=encoder,
         input_px=None,
@@ -92,7 +92,7 @@ def operations_of(config, store):
 
 
 def random_store(cells, crop_px, folder):
-    """A store of noise in three channels."""
+    """Write a store of noise in three channels."""
     table = pd.DataFrame({"plate": ["Week1_1"] * cells, "well": "B02", "compound": "DMSO"})
     return CellStore.from_arrays(random_crops(cells, crop_px), table, Path(folder) / "store")
 
@@ -129,7 +129,7 @@ def train_in_turns(config, store, others, runs):
 
 
 def network_for(config, channels, device="cpu"):
-    """Encoder and projection head as `train` makes them."""
+    """Build encoder and projection head as `train` makes them."""
     encoder = build_encoder(config.encoder, channels, config.stem)
     network = torch.nn.Sequential(encoder, ProjectionHead(encoder.out_features, config.projection))
     return network.to(device, memory_format=torch.channels_last).train()
@@ -158,7 +158,7 @@ def forward_backward(network, views, bf16):
 
 
 def paper_steps(config, path, steps):
-    """The paper's way as a callable that says the seconds of `steps` steps; the step before them does not count.
+    """Make the paper's way a callable that returns the seconds of `steps` steps; one step before does not count.
 
     `path` is that of the store.
 
@@ -183,12 +183,13 @@ def paper_steps(config, path, steps):
             optimizer.step()
             if i == steps:
                 return time.perf_counter() - start
+        raise ValueError(f"fewer than {steps + 1} batches")
 
     return run
 
 
 def parts(config, store, bf16):
-    """The parts of one of our steps as callables for `take_turns`, the network first."""
+    """Make the parts of one of our steps callables for `take_turns`, the network first."""
     network = network_for(config, store.images.shape[1])
     optimizer = build_optimizer(config, network.parameters())
     generator = torch.Generator().manual_seed(0)

@@ -1,4 +1,4 @@
-"""Two views of 96 px crops with the paper's transforms, random numbers for every cell.
+"""Measure two views of 96 px crops with the paper's transforms, random numbers for every cell.
 
 Ours: `two_views`, two threads, as a training calls it, which keeps freed memory. albumentations and torchvision
 v2: image by image in two worker processes of a `DataLoader`. kornia: batched, two threads. Each peer has a process
@@ -26,7 +26,7 @@ PEERS = {
 
 
 def measure(results, cells=4096, batch_size=256, crop_px=96, runs=RUNS):
-    """Views per second; `cells` cells a run."""
+    """Measure views per second; `cells` cells a run."""
     images = random_crops(cells, crop_px)
     generator = torch.Generator().manual_seed(0)
 
@@ -45,7 +45,7 @@ def measure(results, cells=4096, batch_size=256, crop_px=96, runs=RUNS):
 
 
 def peer(name, cells, batch_size, crop_px):
-    """A callable that makes two views of the same crops with another package."""
+    """Make a callable that makes two views of the same crops with another package."""
     batches = PEERS[name](random_crops(cells, crop_px), batch_size)
 
     def run():

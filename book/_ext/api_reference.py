@@ -11,7 +11,7 @@ MENTION = re.compile(r"\bchapter\s+(\d+),\s+\*?([a-z][a-z\s-]*[a-z])\*?")
 
 
 def chapter_labels(folder):
-    """Number of each chapter → its label, read from the pages' headings.
+    """Read the number of each chapter and its label from the pages' headings.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def settings(cls):
 
 
 def complete(app, what, name, obj, options, lines):
-    """Before Napoleon reads a docstring: add a dataclass's fields, link the chapters that it mentions."""
+    """Add a dataclass's fields, and links to the chapters it mentions, before Napoleon reads a docstring."""
     labels = app.env.cellclr_chapters
     text = "\n".join(lines)
 
@@ -68,10 +68,12 @@ def complete(app, what, name, obj, options, lines):
 
 
 def read_labels(app):
+    """Read the labels of the chapters when Sphinx starts."""
     app.env.cellclr_chapters = chapter_labels(Path(app.srcdir) / "book")
 
 
 def setup(app):
+    """Connect to Sphinx."""
     app.setup_extension("sphinx.ext.autodoc")
     app.setup_extension("sphinx.ext.napoleon")
     app.config.napoleon_google_docstring = False

@@ -54,7 +54,7 @@ def read_source(app, docname, source):
 
 
 def setup(app):
-    """Called by Sphinx."""
+    """Connect to Sphinx."""
     file = os.environ.get("CELLCLR_PARAMS")
     parameters = yaml.safe_load(Path(file).read_text(encoding="utf-8")) if file else {}
     app.add_config_value("cellclr_parameters", parameters, "env", [dict])

@@ -32,6 +32,7 @@ def offer_notebook(app, pagename, templatename, context, doctree):
 
 
 def setup(app):
+    """Connect to Sphinx."""
     # Before the theme builds its buttons (priority 501).
     app.connect("html-page-context", offer_notebook, priority=400)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -37,6 +37,7 @@ def drop_thebe(app, pagename, templatename, context, doctree):
 
 
 def setup(app):
+    """Connect to Sphinx."""
     # Read by cellclr_lib.plots in every kernel that this build starts: figures become bare <div>s.
     os.environ["CELLCLR_FIGURES"] = "book"
     app.connect("build-finished", copy_bundles)

@@ -35,12 +35,13 @@ def minutes(source):
 
 
 def reading_time(role, rawtext, text, line, inliner, options=None, content=None):
-    """The role: the computed number, then `text` ("minutes")."""
+    """Write the role: the computed number, then `text` ("minutes")."""
     env = inliner.document.settings.env
     count = minutes(Path(env.doc2path(env.docname)).read_text())
     return [nodes.Text(f"{count} {text}")], []
 
 
 def setup(app):
+    """Connect to Sphinx."""
     app.add_role("reading-time", reading_time)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

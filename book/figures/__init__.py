@@ -1,1 +1,1 @@
-"""Figures that one chapter alone draws: tables in, Plotly figures out, one module per chapter."""
+"""Draw figures of one chapter alone: tables in, Plotly figures out, one module per chapter."""

@@ -1,4 +1,4 @@
-"""What the contrastive loss sees, pulls and pushes (explained in chapter 4, the contrastive loss)."""
+"""Draw what the contrastive loss pulls and pushes (explained in chapter 4, the contrastive loss)."""
 
 import numpy as np
 import plotly.graph_objects as go
@@ -90,7 +90,7 @@ def similarity_matrices(cosines, moas, names=None):
 
 
 def push_weights(cosines, temperatures):
-    """How one query spreads its push over its negatives, at several temperatures.
+    """Show how one query spreads its push over its negatives, at several temperatures.
 
     Left: the share of each negative against its cosine. Right: the share of the hardest ones together.
 
@@ -343,7 +343,7 @@ def _aspect(n):
 
 
 def _note(figure, text, log10_y, **where):
-    """A small word above a dashed line; on a logarithmic axis Plotly wants the exponent."""
+    """Write a small word above a dashed line; on a logarithmic axis Plotly wants the exponent."""
     figure.add_annotation(
         text=text,
         x=0,
@@ -358,7 +358,7 @@ def _note(figure, text, log10_y, **where):
 
 
 def _pairs_as_lines(angles, radius=1.0):
-    """Lists x and y of lines from first to second view, (2, n) angles; None ends each line."""
+    """List x and y of lines from first to second view, (2, n) angles; None ends each line."""
     corners = (radius * np.stack([np.cos(angles), np.sin(angles)])).round(3)  # (2, 2, n)
     gaps = np.full((2, 1, corners.shape[2]), np.nan)
     lines = np.concatenate([corners, gaps], axis=1).transpose(0, 2, 1).reshape(2, -1)

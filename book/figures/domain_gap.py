@@ -1,4 +1,4 @@
-"""How far simulated crops are from real ones, what gives them away (explained in chapter 9, the real screen)."""
+"""Draw how far simulated crops are from real ones (explained in chapter 9, the real screen)."""
 
 import numpy as np
 import plotly.graph_objects as go
@@ -58,7 +58,7 @@ def spectrum_ratio(measured):
 
 
 def told_by_family(told):
-    """How well a classifier tells simulated from real cells by each family of handcrafted features.
+    """Show how well a classifier tells simulated from real cells by each family of handcrafted features.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Figures that chapter 6, *evaluation*, alone draws."""
+"""Draw the figures of chapter 6, *evaluation*."""
 
 import numpy as np
 import pandas as pd
@@ -9,7 +9,7 @@ from cellclr_lib.plots.style import ACCENTS, NEUTRAL, bare
 
 
 def score_slope(scores):
-    """From NSC to NSCB, a line per method: the steeper it falls, the more of the score was the week.
+    """Connect NSC and NSCB, a line per method: the steeper it falls, the more of the score was the week.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def score_slope(scores):
 
 
 def error_table(neighbours):
-    """The queries whose neighbour has another mechanism, the most similar wrong pair first.
+    """Select the queries whose neighbour has another mechanism, the most similar wrong pair first.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def error_table(neighbours):
 
 
 def data_ladder(counts):
-    """From cells to queries: how many rows are left at each level, on a logarithmic scale.
+    """Count the rows left at each level from cells to queries, on a logarithmic scale.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ def data_ladder(counts):
 
 
 def admissible_neighbours(meta):
-    """Which reference treatments NSC and NSCB leave to each query.
+    """Show which reference treatments NSC and NSCB leave to each query.
 
     Parameters
     ----------

@@ -8,7 +8,7 @@ from cellclr_lib.plots.style import ACCENTS, bare
 
 
 def rejections(counts):
-    """How many nuclei became a crop and how many did not, by reason.
+    """Count the nuclei that became a crop and those that did not, by reason.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def intensity_scaling(quantiles, channels=("dna", "tubulin", "actin")):
 
 
 def illumination(typical, light, channels=("dna", "tubulin", "actin")):
-    """The mean field, the light fitted to it, and what is left after division, channel by channel.
+    """Show the mean field, the light fitted to it, and what is left after division, channel by channel.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What whitening and TVN do to controls, weeks and scores (explained in chapter 7, post-processing)."""
+"""Draw what whitening and TVN do to controls, weeks and scores (explained in chapter 7, post-processing)."""
 
 import numpy as np
 import plotly.graph_objects as go
@@ -111,7 +111,7 @@ def control_spectrum(dmso, treated, lam, lams):
 
 
 def control_maps(maps, weeks, hover):
-    """The first two principal components of DMSO wells under several post-processings, coloured by week.
+    """Map the first two principal components of DMSO wells under several post-processings, coloured by week.
 
     Parameters
     ----------
@@ -163,7 +163,7 @@ def control_maps(maps, weeks, hover):
 
 
 def week_accuracy(table, chance):
-    """How well the week is told from DMSO wells that were used for the fit, and from others.
+    """Compare week accuracy of DMSO wells that were used for the fit with that of others.
 
     Parameters
     ----------
@@ -192,7 +192,7 @@ def week_accuracy(table, chance):
 
 
 def post_gains(scores):
-    """What each post-processing adds to raw features, in points; seeds are points, the line is their mean.
+    """Show what each post-processing adds to raw features, in points; seeds are points, lines their means.
 
     Parameters
     ----------
@@ -222,7 +222,7 @@ def post_gains(scores):
 
 
 def whitening_sketch(panels):
-    """Two features of made-up wells: grey DMSO, two kinds of treatment.
+    """Show two features of made-up wells: grey DMSO, two kinds of treatment.
 
     Parameters
     ----------

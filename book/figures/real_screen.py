@@ -1,4 +1,4 @@
-"""The real screen: what it costs, and how real scores stand beside simulated and published ones (chapter 9)."""
+"""Draw what the real screen costs, and real scores beside simulated and published ones (chapter 9)."""
 
 import textwrap
 
@@ -16,7 +16,7 @@ BAND = "rgba(128,128,128,0.25)"
 
 
 def duration(seconds):
-    """A length of time as a person says it: "40 s", "12 min", "3.1 h", "9 days", "2.4 years".
+    """Write a length of time as a person says it: "40 s", "12 min", "3.1 h", "9 days", "2.4 years".
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def duration(seconds):
 
 
 def stage_times(times):
-    """How long each stage takes, as bars on a logarithmic axis of seconds to years.
+    """Show how long each stage takes, as bars on a logarithmic axis of seconds to years.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def stage_times(times):
 
 
 def real_among_draws(table, totals, central=0.9):
-    """Scores of a real sample among those of simulated draws of the same wells, one strip per method and score.
+    """Show scores of a real sample among those of simulated draws of its wells, a strip per method and score.
 
     Parameters
     ----------
@@ -150,7 +150,7 @@ def real_among_draws(table, totals, central=0.9):
 
 
 def published_table(published):
-    """The table of published figures for readers: what is not confirmed stays without a number.
+    """Tabulate published figures for readers: what is not confirmed stays without a number.
 
     Parameters
     ----------
@@ -272,7 +272,7 @@ def _interval(rows, metric):
 
 
 def _lines(name, width=18):
-    """A long name in several lines, so that a phone still has room for the marks."""
+    """Break a long name into several lines, so that a phone still has room for the marks."""
     return "<br>".join(textwrap.wrap(name, width, break_long_words=False, break_on_hyphens=False))
 
 

@@ -1,4 +1,4 @@
-"""Pictures that need more than one setting: a dose series, a field under several contrasts, fields side by side.
+"""Draw a dose series, a field under several contrasts, and fields side by side.
 
 Explained in chapter 1, the screen.
 """
@@ -97,7 +97,7 @@ def dose_series(images, table, compound, cells=5, seed=0, channels=("dna", "tubu
 
 
 def contrast(image, whites=WHITE_POINTS, black=1.0, channels=("dna", "tubulin", "actin")):
-    """One field stain by stain and merged under several contrasts (a slider), above its unchanging raw values.
+    """Show one field stain by stain and merged under several contrasts (a slider), above its raw values.
 
     Parameters
     ----------
@@ -202,13 +202,13 @@ def _title(figure, x, y, text, xanchor="left", yanchor="bottom", **style):
 
 
 def _grey(stain, low, high):
-    """One stain (..., H, W) as grey pictures (..., H, W, 3) uint8, black at `low` and white at `high`."""
+    """Convert one stain (..., H, W) to grey (..., H, W, 3) uint8, black at `low` and white at `high`."""
     shown = np.clip((stain - low) / max(high - low, 1), 0, 1) ** GAMMA
     return np.repeat((255 * shown).astype(np.uint8)[..., None], 3, axis=-1)
 
 
 def _panels(image, limits, merged):
-    """Every stain of `image` (C, H, W) in grey between its limits (C, 2), then `merged`, two in a row."""
+    """Lay out every stain of `image` (C, H, W) in grey between its limits (C, 2), then `merged`, two in a row."""
     grey = [_grey(stain, *ends) for stain, ends in zip(image, limits, strict=True)]
     return sheet(np.pad([*grey, merged], [(0, 0), (0, GAP_PX), (0, GAP_PX), (0, 0)]), 2)
 
@@ -247,7 +247,7 @@ def _histograms(figure, image, channels):
 
 
 def compounds_by_week(wells):
-    """Number of treatments of every compound in every week, in the colour of the mechanism.
+    """Show the number of treatments of every compound in every week, in the colour of the mechanism.
 
     Parameters
     ----------

@@ -9,7 +9,7 @@ from cellclr_lib.plots.style import ACCENTS, NEUTRAL, bare
 
 
 def sweep_interaction(results, value="retrieval"):
-    """A score against batch size: a line of means per temperature, a point per trial; parallel: no interaction.
+    """Show a score against batch size: a line of means per temperature, a point per trial.
 
     Parameters
     ----------
@@ -131,7 +131,7 @@ def _batch_size_axis(figure, sizes):
 
 
 def best_of_many(single, best):
-    """How far a score lies from the truth: of one trial, and of the trial that looked best among many.
+    """Show how far a score lies from the truth: of one trial, and of the trial that looked best among many.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Views: what each change does to a cell, what gives a pair away, which changes pay (explained in chapter 3)."""
+"""Draw what each view does to a cell, what gives a pair away, which views pay (explained in chapter 3)."""
 
 import numpy as np
 import plotly.graph_objects as go
@@ -10,7 +10,7 @@ STRIP_PX, GAP_PX = 36, 14  # room for a title above a row, and between groups of
 
 
 def view_grid(pictures, rows, groups, channels=("dna", "tubulin", "actin"), scale_px=32):
-    """A grid of altered cells: a row per change, a group of columns per cell, all stretched alike.
+    """Show a grid of altered cells: a row per change, a group of columns per cell, all stretched alike.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def view_grid(pictures, rows, groups, channels=("dna", "tubulin", "actin"), scal
 
 
 def view_matches(shares, chance):
-    """How many pairs of views a few numbers match, by views and by how many numbers.
+    """Count the pairs of views that a few numbers match, by views and by how many numbers.
 
     Parameters
     ----------

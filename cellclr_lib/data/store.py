@@ -226,7 +226,7 @@ class CellStore:
 
     @property
     def channels(self) -> tuple[str, ...]:
-        """Names of the channels, in the order of axis 1 of `images`."""
+        """Name the channels, in the order of axis 1 of `images`."""
         return tuple(self.info["channels"])
 
     def __len__(self) -> int:

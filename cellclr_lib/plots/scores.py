@@ -148,7 +148,7 @@ def score_intervals(scores: pd.DataFrame, chance: dict[str, float] | None = None
 
 
 def confusion(counts: pd.DataFrame) -> go.Figure:
-    """How often treatments of one mechanism (rows) found a neighbour of another (columns).
+    """Show how often treatments of one mechanism (rows) found a neighbour of another (columns).
 
     Parameters
     ----------
@@ -191,7 +191,7 @@ def score_path(
     marks: dict[str, tuple[float, str]] | None = None,
     y_title: str = "answered right, %",
 ) -> go.Figure:
-    """Scores against λ or a number of wells, on a logarithmic axis; one panel per kind of features.
+    """Show scores against λ or a number of wells, on a logarithmic axis; one panel per kind of features.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Figures of a sweep: which settings were better, and how their trials learned (explained in chapter 8, tuning).
+"""Show which settings of a sweep were better, and how its trials learned (explained in chapter 8, tuning).
 
 Every function takes what `tuning/sweep.py` writes: `results`, one row per trial (results.csv), or `history`, one
 row per trial and epoch (history.csv). Shares come as fractions and are drawn in per cent. Trials that failed, with

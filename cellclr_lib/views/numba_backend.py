@@ -168,7 +168,7 @@ def _aim(
     right: np.ndarray,
     below: np.ndarray,
 ) -> None:
-    """Where the pixels of some rows are looked up: index, and the shares of the neighbours right and below.
+    """Find where the pixels of some rows are looked up: index, and the shares of neighbours right and below.
 
     The source of pixel p is centre + linear · (p + shift), as in `warp.sampling_grid`.
     """

@@ -34,7 +34,7 @@ TINY = {
         steps=1,
         batch_size=8,
         process=lambda work, *sizes: work(*sizes),
-    ),  # fmt: skip
+    ),
 }
 
 

@@ -198,7 +198,7 @@ def test_what_cannot_be_had_keeps_what_came(server, tmp_path):
     served, address = server
     served.cuts = 10**9
     served.ranges = False
-    with pytest.raises(FileNotFoundError, match="what has come is kept, the same command goes on"):
+    with pytest.raises(FileNotFoundError, match="what has come is kept, the same command resumes"):
         archives.download_plates(tmp_path, PLATES, address)
     assert list((tmp_path / "archives").glob("*.part"))
     served.cuts, served.ranges = 0, True

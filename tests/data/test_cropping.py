@@ -58,7 +58,7 @@ def test_debris_is_rejected():
     field[0][np.hypot(rows - 150, columns - 150) < 16] = 900  # a nucleus
     field[0][np.hypot(rows - 80, columns - 150) < 16] = 900  # another
     field[0][np.hypot(rows - 220, columns - 220) < 6] = 900  # a speck
-    crops, kept, rejected = crop_cells(field, CropConfig())
+    crops, _, rejected = crop_cells(field, CropConfig())
     assert len(crops) == 2 and rejected["reason"].tolist() == ["too small"]
     crops, *_ = crop_cells(np.full((3, 200, 200), 7, np.uint16), CropConfig())
     assert crops.shape == (0, 3, 96, 96)

@@ -15,7 +15,7 @@ DEFAULT, NONE = asdict(ViewConfig()), asdict(ViewConfig.none())
 def ablation(repository):
     from experiments import ablate_views
 
-    yield ablate_views
+    return ablate_views
 
 
 @pytest.fixture(scope="module")

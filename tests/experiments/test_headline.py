@@ -10,7 +10,7 @@ import pytest
 def headline(repository):
     from experiments import headline
 
-    yield headline
+    return headline
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import pytest
 def benchmark(repository):
     from experiments import ljosa_postprocessing
 
-    yield ljosa_postprocessing
+    return ljosa_postprocessing
 
 
 @pytest.fixture(scope="module")

@@ -105,15 +105,15 @@ def test_halves_split_compounds_and_spare_controls(real, data):
 
 
 def test_a_half_that_is_held_out_is_not_trained_on(real, data, monkeypatch):
-    class Trained(Exception):
+    class TrainedError(Exception):
         pass
 
     def spy(store, config):
-        raise Trained(store)
+        raise TrainedError(store)
 
     monkeypatch.setattr(real, "train", spy)
     for held_out in (0, 1):
-        with pytest.raises(Trained) as stopped:
+        with pytest.raises(TrainedError) as stopped:
             data.simclr(real.CHOSEN, held_out)
         table = stopped.value.args[0].table
         out = real.half(data.table) == held_out

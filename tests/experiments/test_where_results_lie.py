@@ -17,4 +17,4 @@ def test_results_lie_in_one_folder(name, repository):
     paths = [value for key, value in vars(module).items() if key.isupper() and isinstance(value, Path)]
     results = [path for path in paths if path != repository]
     folder = repository / "experiments" / "results"
-    assert all(path == folder or path.parent == folder and path.exists() for path in results), results
+    assert all(path == folder or (path.parent == folder and path.exists()) for path in results), results

@@ -22,7 +22,7 @@ def checkout(tmp_path, monkeypatch):
 
 
 def test_it_speaks_of_this_repository(repository):
-    assert provenance.REPOSITORY == repository
+    assert repository == provenance.REPOSITORY
 
 
 @pytest.mark.parametrize(

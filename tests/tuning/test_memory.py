@@ -25,7 +25,7 @@ def test_nothing_fits():
 
 def test_what_is_counted_grows_with_the_batch():
     step = _Step(TRAINING, IMAGES, torch.device("cpu"))
-    fixed, per_cell = step.count_bytes()
+    _, per_cell = step.count_bytes()
     for cells in (16, 64):
         assert step._kept(cells) == pytest.approx(per_cell * cells, rel=0.1)
     _, twice = _Step(replace(TRAINING, input_px=None), IMAGES, torch.device("cpu")).count_bytes()

@@ -1,4 +1,4 @@
-"""Nothing is lost: whatever is interrupted or killed goes on and ends with the numbers of an undisturbed sweep."""
+"""Nothing is lost: whatever is interrupted or killed resumes and ends with the numbers of an undisturbed sweep."""
 
 import os
 import signal
@@ -50,7 +50,7 @@ def test_ctrl_c(sweep, tmp_path, undisturbed):
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to everybody in the foreground
     rest, status = end(process)
     assert status == 130
-    assert f"go on with: python tuning/sweep.py --resume --storage {tmp_path} --name one" in rest
+    assert f"resume with: python tuning/sweep.py --resume --storage {tmp_path} --name one" in rest
     resumed = sweep.run(tmp_path, "one", "--resume")
     assert resumed.returncode == 0, resumed.stderr
     pd.testing.assert_frame_equal(numbers(tmp_path / "one"), undisturbed)

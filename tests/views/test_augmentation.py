@@ -81,7 +81,7 @@ def test_impossible_configurations_name_the_field(change):
 def test_random_boxes_have_the_stated_area_and_aspect_and_lie_inside():
     top, left, height, width = drawn(crop_p=1.0).box.T
     area, aspect = height * width / 48**2, (width / height).log()
-    assert 0.08 <= area.min() and area.max() <= 1.0
+    assert area.min() >= 0.08 and area.max() <= 1.0
     assert aspect.abs().max() <= math.log(4 / 3) + 1e-5 and abs(aspect.mean()) < 0.01
     assert min(top.min(), left.min()) >= 0
     assert max((top + height).max(), (left + width).max()) <= 48 + 1e-4
@@ -255,7 +255,7 @@ def test_copies_of_one_cell_get_different_views():
     for config in [ViewConfig.paper(), dataclasses.replace(NONE, horizontal_flip_p=0.5)]:
         view, _ = two_views(images, config, generator())
         flat = view.flatten(1)
-        assert 1 < len(torch.unique((flat * 1000).round(), dim=0)) and not torch.equal(flat[0], flat[1:].mean(0))
+        assert len(torch.unique((flat * 1000).round(), dim=0)) > 1 and not torch.equal(flat[0], flat[1:].mean(0))
     flipped = torch.isclose(view, images.flip(3), atol=1e-4).all(dim=(1, 2, 3))
     kept = torch.isclose(view, images, atol=1e-4).all(dim=(1, 2, 3))
     assert (flipped ^ kept).all() and 6 < flipped.sum() < 26

@@ -1,4 +1,4 @@
-"""From what lies on the plate to what the camera counts: batch effects, blur, uneven light, noise.
+"""Turn a drawn field into camera counts: batch effects, blur, uneven light, noise.
 
 Explained in chapter 1, the screen, and chapter 2, fields to cells.
 """
@@ -27,7 +27,7 @@ FULL_SCALE = 4095  # 12-bit camera; files hold counts times 16
 
 @dataclass(frozen=True)
 class Optics:
-    """What week, plate and well do to an image, each of shape (3,) in the order DNA, tubulin, actin."""
+    """Hold what week, plate and well do to an image, each of shape (3,) in the order DNA, tubulin, actin."""
 
     gain: np.ndarray  # factor on the stain
     offset: np.ndarray  # camera counts

@@ -94,7 +94,7 @@ def treatments() -> pd.DataFrame:
 
 
 def wells(config: SimulationConfig) -> pd.DataFrame:
-    """Every simulated well.
+    """List every simulated well.
 
     Returns
     -------

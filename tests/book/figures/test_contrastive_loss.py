@@ -53,7 +53,7 @@ def test_push_weights_stay_finite_where_the_exponential_overflows():
 
 
 def test_push_weights_take_no_more_temperatures_than_there_are_colours():
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="shorter"):
         figures.push_weights(np.array([1.0, 0.5]), [0.1, 0.2, 0.3, 0.4, 0.5])
 
 
@@ -80,7 +80,8 @@ def test_hardest_negatives_frame_the_marked_and_name_all(rows_of_cells):
     assert inside == ["e"]
     above = [a.text for a in figure.layout.annotations if a.text.startswith('<span style="color:#')]
     assert [text.split("</span> ")[1] for text in above] == [c for row in captions for c in row]
-    assert [plots.moa_colour(moa) in text for moa, text in zip(sum(moas, []), above, strict=True)] == [True] * 6
+    flat = [moa for row in moas for moa in row]
+    assert [plots.moa_colour(moa) in text for moa, text in zip(flat, above, strict=True)] == [True] * 6
     text = " ".join(a.text for a in figure.layout.annotations)
     assert "32 px" in text and all(channel in text for channel in ("dna", "tubulin", "actin"))
 

@@ -39,7 +39,7 @@ def test_interaction_menu_shows_one_score_at_a_time(results):
     assert [b.label for b in menu.buttons] == ["replicate retrieval, % ↑", "NSCB, % ↑"] and menu.active == 1
     assert figure.layout.yaxis.title.text == "NSCB, % ↑"
     shown = [np.asarray(t.y) for t, on in zip(figure.data, menu.buttons[0].args[0]["visible"], strict=True) if on]
-    assert len(shown) == 4 and all(np.all((50 <= y) & (y <= 62)) for y in shown)
+    assert len(shown) == 4 and all(np.all((y >= 50) & (y <= 62)) for y in shown)
     assert [bool(t.visible) for t in figure.data] == list(menu.buttons[1].args[0]["visible"])
 
 
