@@ -11,9 +11,6 @@ import os
 import subprocess
 import sys
 import time
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # `experiments` lies beside this folder
 
 from speed import table
 from speed.measure import Results, two_cores

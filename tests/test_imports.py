@@ -30,3 +30,14 @@ def test_no_package_exports_the_name_of_one_of_its_modules(package):
         "print(*sorted(modules & set(getattr(p, '__all__', ()))))"
     )
     assert subprocess.check_output([sys.executable, "-c", code], text=True).split() == []
+
+
+def test_a_long_file_gives_its_reason(repository):
+    """A file past 300 lines is likely to hold two ideas; one that does not says so at its head."""
+    long = {
+        str(path): path.read_text()
+        for path in (repository / "cellclr_lib").rglob("*.py")
+        if len(path.read_text().splitlines()) > 300
+    }
+    unexplained = [path for path, text in long.items() if "One file of more than 300 lines, since" not in text]
+    assert not unexplained

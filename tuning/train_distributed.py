@@ -6,9 +6,8 @@ costs the epochs since the last checkpoint; the same command resumes a training 
 Explained in chapter 8, *tuning*.
 """
 
-import argparse
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import ray.train
@@ -18,22 +17,37 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this folder is n
 
 from cellclr_lib.data import CellStore
 from cellclr_lib.learning import TrainConfig
-from cellclr_lib.settings import load_yaml
+from cellclr_lib.options import STORE, parse
 from tuning import cluster
+
+
+@dataclass(frozen=True)
+class Options:
+    """Train over many GPUs or hosts with Ray Train; ``--folder`` is needed, and every host must reach it."""
+
+    store: STORE  #: folder of a cell store that every host can read
+    config: Path | None = None  #: YAML file with fields of TrainConfig; batch_size is that of all workers together
+    workers: int = 2  #: processes that share each batch
+    cpus_per_worker: float = 1.0  #: processors of each
+    gpus_per_worker: float | None = None  #: GPUs of each; None: 1 where there are any
+    retries: int = 3  #: how often a worker may die
+    address: str | None = None  #: Ray cluster to join: host:port, or auto; None: this machine alone
 
 
 def main(arguments=None):
     """Train; exit status 0: done, 1: bad input, 3: the training failed, 130: interrupted."""
-    options = parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
     try:
+        options, config = parse(Options, arguments, base=TrainConfig(), prog="python tuning/train_distributed.py")
+        if config.folder is None:
+            raise ValueError("--folder is missing: of checkpoint and history; every host can write it")
+        config = replace(config, folder=str(Path(config.folder).resolve()))
         cluster.connect(options.address)
         gpus = cluster.gpus_at_hand() if options.gpus_per_worker is None else options.gpus_per_worker
         if (room := cluster.trials_at_once(options.cpus_per_worker, gpus)) < options.workers:
             raise ValueError(
                 f"{options.workers} workers of that size are too many: the cluster has room for {room}"
             )
-        config = load_yaml(TrainConfig, options.config) if options.config else TrainConfig()
-        config = replace(config, folder=str(options.folder.resolve()))
         store = CellStore.open(options.store.resolve())
         fit(config, store.path, options.workers, options.cpus_per_worker, gpus, options.retries)
     except (FileNotFoundError, ValueError, ConnectionError) as error:
@@ -52,22 +66,6 @@ def main(arguments=None):
         cluster.disconnect()
     print(f"trained: {Path(config.folder) / 'checkpoint.pt'}")
     return 0
-
-
-def parser():
-    """Make the argument parser."""
-    top = argparse.ArgumentParser(prog="python tuning/train_distributed.py", description=__doc__.split("\n")[0])
-    top.add_argument("store", type=Path, help="folder of a cell store that every host can read")
-    top.add_argument(
-        "--folder", type=Path, required=True, help="of checkpoint and history; every host can write it"
-    )
-    top.add_argument("--config", type=Path, help="YAML file with fields of TrainConfig; batch_size is that of all")
-    top.add_argument("--workers", type=int, default=2, help="processes that share each batch (default: 2)")
-    top.add_argument("--cpus-per-worker", type=float, default=1.0, help="default: 1")
-    top.add_argument("--gpus-per-worker", type=float, help="default: 1 where there are any")
-    top.add_argument("--retries", type=int, default=3, help="how often a worker may die (default: 3)")
-    top.add_argument("--address", help="Ray cluster to join: host:port, or auto (default: this machine alone)")
-    return top
 
 
 def fit(config, store, workers, cpus=1.0, gpus=0.0, retries=3):

@@ -39,7 +39,7 @@ def intensity_quantiles(images: np.ndarray, levels: Sequence[float] = LEVELS) ->
 
     Examples
     --------
-    >>> intensity_quantiles(np.arange(16).reshape(1, 1, 4, 4), levels=[0, 1]).tolist()
+    >>> intensity_quantiles(np.arange(16.0).reshape(1, 1, 4, 4), levels=[0, 1]).tolist()
     [[0.0, 15.0]]
     """
     images = _checked(images)

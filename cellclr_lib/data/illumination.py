@@ -29,7 +29,15 @@ FEW_FIELDS = 60  # of the size of BBBC021's; with fewer, cells show through
 
 @dataclass(frozen=True)
 class Illumination:
-    """Hold the light of one plate."""
+    """Hold the light of one plate.
+
+    Examples
+    --------
+    >>> even = Illumination(dark=(100.0,), surface=((1.0, 0.0, 0.0, 0.0, 0.0, 0.0),))
+    >>> field = np.full((1, 64, 64), 500, np.uint16)
+    >>> bool((even.correct(field) == field).all())
+    True
+    """
 
     dark: tuple[float, ...]  #: camera value without light, of each channel
     surface: tuple[tuple[float, ...], ...]  #: of each channel: factors of 1, x, y, x², xy, y² in [-1, 1]

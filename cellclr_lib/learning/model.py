@@ -26,6 +26,12 @@ class Encoder(nn.Module):
         D, the length of the representation.
     mean, std : Tensor, shape (C,)
         Each channel is normalised by these; 0 and 1 until `set_statistics` is called. Saved with the weights.
+
+    Examples
+    --------
+    >>> encoder = build_encoder("small", channels=3).set_statistics([0.1, 0.2, 0.3], [1, 1, 1])
+    >>> encoder(torch.zeros(4, 3, 32, 32)).shape
+    torch.Size([4, 256])
     """
 
     mean: torch.Tensor
@@ -58,7 +64,13 @@ class Encoder(nn.Module):
 
 
 class ProjectionHead(nn.Sequential):
-    """Project h (N, D) to z (N, P): linear, ReLU, linear; D → D → P as in the paper, where P is 256."""
+    """Project h (N, D) to z (N, P): linear, ReLU, linear; D → D → P as in the paper, where P is 256.
+
+    Examples
+    --------
+    >>> ProjectionHead(512, 128)(torch.zeros(4, 512)).shape
+    torch.Size([4, 128])
+    """
 
     def __init__(self, in_features: int, out_features: int = 256) -> None:
         super().__init__(

@@ -33,6 +33,13 @@ def montage(
     Returns
     -------
     plotly.graph_objects.Figure
+
+    Examples
+    --------
+    >>> cells = np.random.default_rng(0).integers(0, 255, (4, 3, 16, 16), dtype=np.uint8)
+    >>> figure = montage(cells, ["DMSO", "DMSO", "taxol", "taxol"], columns=2)
+    >>> len(figure.layout.images)
+    1
     """
     generator = np.random.default_rng(seed)
     given = np.asarray(labels)
@@ -88,6 +95,12 @@ def pairs(
     Returns
     -------
     plotly.graph_objects.Figure
+
+    Examples
+    --------
+    >>> cells = np.random.default_rng(0).integers(0, 255, (2, 3, 16, 16), dtype=np.uint8)
+    >>> len(pairs(cells, cells[::-1], ("cell", "neighbour")).layout.images)
+    1
     """
     n, _, height, width = left.shape
     colour = composite(np.concatenate([left, right]), channels)
@@ -138,6 +151,12 @@ def field(
     Returns
     -------
     plotly.graph_objects.Figure
+
+    Examples
+    --------
+    >>> image = np.random.default_rng(0).integers(0, 255, (3, 64, 64), dtype=np.uint8)
+    >>> [button.label for button in field(image).layout.updatemenus[0].buttons]
+    ['merged', 'dna', 'tubulin', 'actin']
     """
     small = image[:, ::shrink, ::shrink]
     pictures = {"merged": composite(small, channels)}

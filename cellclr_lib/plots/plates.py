@@ -65,6 +65,14 @@ def moa_plate_map(wells: pd.DataFrame, plates: Sequence[str] | None = None) -> g
     ------
     ValueError
         If a plate is not in `wells`, or a well's name is no row and column of a 96- or 384-well plate.
+
+    Examples
+    --------
+    >>> wells = pd.DataFrame({"plate": "p1", "well": ["B02", "B03"], "compound": ["DMSO", "taxol"], "role":
+    ...                       ["control", "treatment"], "concentration_um": [0.0, 0.3], "moa": ["DMSO", "Actin"]})
+    >>> figure = moa_plate_map(wells)
+    >>> figure.data[1].name
+    'p1'
     """
     plates = list(dict.fromkeys(wells["plate"])) if plates is None else list(plates)
     if missing := [plate for plate in plates if plate not in set(wells["plate"])]:
@@ -216,6 +224,13 @@ def plate_map(table: pd.DataFrame, value: str = "cells", plates: int = 6) -> go.
     Returns
     -------
     plotly.graph_objects.Figure
+
+    Examples
+    --------
+    >>> cells = pd.DataFrame({"plate": "p1", "well": ["B02", "B02", "B03"], "compound": "DMSO"})
+    >>> cells["concentration_um"] = 0.0
+    >>> int(plate_map(cells).data[0].z[1, 1])
+    2
     """
     names = sorted(table["plate"].unique())
     names = [names[i] for i in np.unique(np.linspace(0, len(names) - 1, plates).astype(int))]

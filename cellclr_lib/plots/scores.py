@@ -158,6 +158,12 @@ def confusion(counts: pd.DataFrame) -> go.Figure:
     Returns
     -------
     plotly.graph_objects.Figure
+
+    Examples
+    --------
+    >>> counts = pd.DataFrame([[3, 1], [0, 2]], index=["Actin", "DNA"], columns=["Actin", "DNA"])
+    >>> len(confusion(counts).data)
+    1
     """
     names = list(counts.index)
     share = counts / counts.sum(axis=1).clip(lower=1).to_numpy()[:, None]
@@ -281,6 +287,11 @@ def leaders(values: Any, spell: Callable[[Any], str] = str, lowest: bool = False
     -------
     str
         "A", "A and B", "A, B and C", or from four on how many of all: "5 of the 16 alike".
+
+    Examples
+    --------
+    >>> leaders(pd.Series({"SimCLR": 0.6, "untrained": 0.6, "pixel PCA": 0.4}))
+    'SimCLR and untrained'
     """
     best = values.index[values == (values.min() if lowest else values.max())]
     if len(best) > 3:

@@ -98,6 +98,11 @@ def note(words: str) -> go.Figure:
     Returns
     -------
     plotly.graph_objects.Figure
+
+    Examples
+    --------
+    >>> note("nothing to draw").layout.annotations[0].text
+    'nothing to draw'
     """
     figure = go.Figure(go.Scatter(x=[], y=[], showlegend=False, hoverinfo="skip"))  # axes need a trace
     where = {"x": 0.5, "y": 0.5, "xref": "paper", "yref": "paper"}

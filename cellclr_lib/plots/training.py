@@ -35,6 +35,12 @@ def training_curves(history: pd.DataFrame, baselines: dict[str, dict[str, float]
     Returns
     -------
     plotly.graph_objects.Figure
+
+    Examples
+    --------
+    >>> history = pd.DataFrame({"epoch": [1, 2], "loss": [5.0, 4.0], "top1": [0.1, 0.3]})
+    >>> [trace.name for trace in training_curves(history).data]
+    ['loss', 'top1']
     """
     shown = [column for column in CURVES if column in history]
     rows = -(-len(shown) // 2)
@@ -106,6 +112,12 @@ def embedding_map(
     Returns
     -------
     plotly.graph_objects.Figure
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"moa": ["DMSO", "Actin disruptors"], "compound": ["DMSO", "latrunculin B"]})
+    >>> [trace.name for trace in embedding_map(np.zeros((2, 2)), table).data]
+    ['DMSO', 'Actin disruptors']
     """
     xy = np.asarray(xy, np.float32)
     if len(xy) != len(table):

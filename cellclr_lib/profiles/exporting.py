@@ -82,6 +82,16 @@ def from_parquet(path: str | Path) -> tuple[pd.DataFrame, np.ndarray, list[str]]
         If there is no such file.
     ValueError
         If it has no ``Metadata_*`` or no other column.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> meta = pd.DataFrame({"plate": ["p1"], "well": ["B02"], "compound": ["taxol"]})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     to_parquet(meta, np.array([[0.5]], np.float32), f"{folder}/profiles.parquet", names=["area"])
+    ...     again, feats, names = from_parquet(f"{folder}/profiles.parquet")
+    >>> again["well"].tolist(), feats.tolist(), names
+    (['B02'], [[0.5]], ['area'])
     """
     path = Path(path)
     if not path.is_file():
@@ -96,9 +106,7 @@ def from_parquet(path: str | Path) -> tuple[pd.DataFrame, np.ndarray, list[str]]
     return ours(table[annotations]), table[names].to_numpy(), names
 
 
-def to_anndata(
-    meta: Annotations, feats: Features | None = None, *, names: Sequence[str] | None = None
-) -> AnnData:
+def to_anndata(meta: Annotations, feats: Features | None = None, *, names: Sequence[str] | None = None) -> AnnData:
     """Convert profiles to an `anndata.AnnData`; ``.write_h5ad(path)`` puts it on disk.
 
     Parameters
@@ -117,6 +125,13 @@ def to_anndata(
         If the package anndata is missing.
     ValueError
         As for `to_parquet`.
+
+    Examples
+    --------
+    >>> meta = pd.DataFrame({"plate": ["p1"], "well": ["B02"], "compound": ["taxol"]})
+    >>> adata = to_anndata(meta, np.array([[0.5]], np.float32), names=["area"])
+    >>> adata.shape, list(adata.obs)
+    ((1, 1), ['Metadata_Plate', 'Metadata_Well', 'Metadata_Compound'])
     """
     try:
         import anndata  # noqa: F401

@@ -100,7 +100,16 @@ def nscb(meta: Annotations, feats: Features | None = None, *, protocol: str = "s
 
 
 def drop(nsc_score: Score, nscb_score: Score) -> float:
-    """Subtract NSCB from NSC, in [-1, 1]: what the score loses when the week cannot help."""
+    """Subtract NSCB from NSC, in [-1, 1]: what the score loses when the week cannot help.
+
+    Examples
+    --------
+    >>> meta = pd.DataFrame({"compound": ["a", "b", "c"], "concentration_um": 1.0, "moa": ["M", "M", "M"],
+    ...                      "batch": ["Week1", "Week1", "Week2"]})
+    >>> feats = np.array([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0]])
+    >>> drop(nsc(meta, feats), nscb(meta, feats))
+    0.0
+    """
     return nsc_score.accuracy - nscb_score.accuracy
 
 

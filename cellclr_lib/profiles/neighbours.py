@@ -166,7 +166,14 @@ def retrieval(
 
 
 def confusion(score: Score) -> pd.DataFrame:
-    """Count the pairs of a score: the query's MoA by row, its neighbour's by column."""
+    """Count the pairs of a score: the query's MoA by row, its neighbour's by column.
+
+    Examples
+    --------
+    >>> meta = pd.DataFrame({"compound": ["a", "b"], "moa": ["Actin", "DNA"]})
+    >>> confusion(retrieval(meta, np.eye(2) + 1, different=["compound"], right=["moa"])).to_numpy().tolist()
+    [[0, 1], [1, 0]]
+    """
     pairs = score.neighbours
     kinds = sorted(set(pairs["moa"]) | set(pairs["neighbour_moa"]))
     return pd.crosstab(pairs["moa"], pairs["neighbour_moa"]).reindex(index=kinds, columns=kinds, fill_value=0)

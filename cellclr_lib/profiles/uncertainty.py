@@ -56,7 +56,17 @@ def bootstrap_interval(
 def drop_interval(
     nsc_score: Score, nscb_score: Score, *, level: float = 0.95, draws: int = 10_000, seed: Seed = 0
 ) -> tuple[float, float]:
-    """Bootstrap the interval of the drop: each draw of compounds scores NSC and NSCB. See `bootstrap_interval`."""
+    """Bootstrap the interval of the drop: each draw of compounds scores NSC and NSCB. See `bootstrap_interval`.
+
+    Examples
+    --------
+    >>> from cellclr_lib.profiles.metrics import nscb
+    >>> meta = pd.DataFrame({"compound": list("abcd"), "concentration_um": 1.0, "moa": ["M", "M", "N", "N"],
+    ...                      "batch": ["W1", "W2", "W1", "W2"]})
+    >>> feats = np.array([[1, 0], [1, 0.1], [0, 1], [0.1, 1]])
+    >>> drop_interval(nsc(meta, feats), nscb(meta, feats), draws=100)
+    (0.0, 0.0)
+    """
     (correct, total), (correct_b, total_b) = _by_compound(nsc_score, nscb_score)
     weights = _draw_compounds(len(correct), draws, seed)
     difference = _ratio(weights @ correct, weights @ total) - _ratio(weights @ correct_b, weights @ total_b)

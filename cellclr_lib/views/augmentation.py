@@ -73,6 +73,15 @@ def apply_view(images: torch.Tensor, draw: ViewDraw, config: ViewConfig) -> torc
 
     In this order: crop, flips, rotation, elastic deformation (one interpolation, mirrored beyond the border),
     jitter, blur, channel drop, noise.
+
+    Examples
+    --------
+    >>> from cellclr_lib.views import ViewConfig
+    >>> config = ViewConfig()
+    >>> draw = draw_view(config, (2, 3, 32, 32), torch.Generator().manual_seed(0))
+    >>> images = torch.zeros(2, 3, 32, 32, dtype=torch.uint8)
+    >>> torch.equal(apply_view(images, draw, config), apply_view(images, draw, config))
+    True
     """
     with torch.autocast(images.device.type, enabled=False):  # coordinates need full precision
         if images.device.type == "cpu":

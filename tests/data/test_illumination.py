@@ -8,8 +8,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cellclr_lib.data import CorrectedScreen, CropConfig, Illumination, Screen, crop_screen, fit_illumination
-from cellclr_lib.data import cropping as module
+from cellclr_lib.data import (
+    CorrectedScreen,
+    CropConfig,
+    Illumination,
+    Screen,
+    crop_screen,
+    fit_illumination,
+    plate_measurements,
+)
 from cellclr_lib.data.illumination import FLOOR
 from cellclr_lib.data.simulation import SimulationConfig, simulate
 
@@ -177,12 +184,12 @@ def test_the_result_depends_neither_on_workers_nor_on_a_kill(two_plates, tmp_pat
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(module, "_plate_limits", dies)
+        patch.setattr(plate_measurements, "_plate_limits", dies)
         crop_screen(two_plates, config, tmp_path / "killed", jobs=1, progress=False)
     files = sorted((tmp_path / "killed").glob("parts-*/light-*.json"))
     assert len(files) == 2 and json.loads(files[0].read_text())["dark"]
     with monkeypatch.context() as patch:
-        patch.setattr(module, "fit_illumination", dies)  # what was measured is not measured again
+        patch.setattr(plate_measurements, "fit_illumination", dies)  # what was measured is not measured again
         again = crop_screen(two_plates, config, tmp_path / "killed", jobs=1, progress=False)
     np.testing.assert_array_equal(again.images, whole.images)
     assert again.info["light"] == whole.info["light"]

@@ -398,7 +398,7 @@ def scores(inputs):
 def _scores(source, meta, feats):
     table, medians = aggregate_treatments(meta, feats)
     found = {
-        f"{metric.__name__}, {protocol}": metric(table, medians, protocol)
+        f"{metric.__name__}, {protocol}": metric(table, medians, protocol=protocol)
         for metric in (nsc, nscb)
         for protocol in ("strict", "published")
     }

@@ -73,3 +73,13 @@ def test_too_many_workers_are_refused(tiny_store, repository, tmp_path):
         cwd=repository, capture_output=True, text=True, timeout=TIMEOUT_S,
     )  # fmt: skip
     assert run.returncode == 1 and "999 workers of that size are too many" in run.stderr
+
+
+def test_a_folder_is_needed_and_settings_are_options(tiny_store, capsys):
+    from tuning.train_distributed import main
+
+    assert main([str(tiny_store.path), "--epochs", "2"]) == 1
+    assert "--folder is missing" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as stop:
+        main([str(tiny_store.path), "--epoch", "2"])
+    assert stop.value.code == 2
