@@ -100,7 +100,7 @@ def write_text(path: str | Path, text: str) -> None:
 
 
 def remove_parts(folder: str | Path) -> None:
-    """Delete what killed writers left in `folder` and below; no other writer may be at work there."""
+    """Delete what killed writers left in `folder` and below; no other writer may be active there."""
     for part in sorted(Path(folder).rglob(f".*{PART}*")):
         if part.is_dir():
             shutil.rmtree(part, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Ray started or joined, and asked whether it can do what a sweep demands before anything is computed.
+"""Start or join Ray, and check that it can run what a sweep needs before anything is computed.
 
 Ray would wait for ever for a GPU that no node has; here that is an error, at once.
 """
@@ -27,8 +27,8 @@ class Node:
 def connect(address=None, cpus=None):
     """Start Ray on this machine, or join the cluster at `address` ("auto": the one that runs on this machine).
 
-    Without an address, a Ray that happens to run here is left alone; the one started for this sweep may be told to
-    use `cpus` processors. That a cluster asks for a token, the environment must say (`RAY_AUTH_MODE`): Ray reads
+    Without an address, a Ray that happens to run here is left alone; the one started for this sweep may be limited
+    to `cpus` processors. That a cluster asks for a token, the environment must say (`RAY_AUTH_MODE`): Ray reads
     it when it is imported, so it cannot be set here.
 
     Raises
@@ -99,7 +99,7 @@ def this_machine(cpus=None):
 
 
 def gpus_at_hand():
-    """1 where the cluster has a GPU, else 0: what a trial gets if nothing is asked for."""
+    """1 where the cluster has a GPU, else 0: what a trial gets by default."""
     return float(any(node.gpus for node in nodes()))
 
 

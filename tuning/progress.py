@@ -49,7 +49,7 @@ def ctrl_c():
     """While Ray works, Ctrl-C saves and ends the sweep; a second one ends it at once.
 
     Yields a list that is empty until Ctrl-C was pressed. Ray itself would return as if nothing had happened, so it
-    is told to stop by its other signal and the press is remembered here.
+    is stopped by its other signal, and the press is recorded here.
     """
     pressed = []
 

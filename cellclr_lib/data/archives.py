@@ -77,7 +77,7 @@ def download_plates(root: str | Path, plates: Sequence[str], base: str = BBBC021
     Raises
     ------
     OSError
-        If the disk has no room for them; says how much is needed. Nothing has been fetched then.
+        If the disk has too little space for them; says how much is needed. Nothing has been fetched then.
     FileNotFoundError
         If an archive cannot be had; names its address. The plates before it are there, and part of it may be:
         the same call resumes.

@@ -39,7 +39,7 @@ class CropConfig:
     min_solidity: float = 0.75  #: share of its convex hull that a nucleus fills; ragged objects are debris
     illumination_correction: bool = False  #: divide out the light of each plate, measured on all of its fields
     object_table: Path | None = None  #: published positions, one row per cell; nuclei are then not looked for
-    image_table: Path | None = None  #: the fields that object_table speaks of; see `read_positions`
+    image_table: Path | None = None  #: the fields of object_table; see `read_positions`
 
     def __post_init__(self) -> None:
         if self.crop_px < 1:

@@ -154,7 +154,7 @@ def _fit_channel(squares: np.ndarray, terms: np.ndarray) -> tuple[float, tuple[f
         lit = scene > np.sqrt(max((background - dark).mean(), 0) * max(scene.mean(), 0))
         lit &= scene > 0
         if not lit.any(axis=1).any():
-            break  # an empty channel tells nothing of its light
+            break  # nothing can be measured in an empty channel
         of_field = np.where(lit, scene, 0).sum(axis=1) / np.maximum(lit.sum(axis=1), 1)
         relative = np.divide(scene, of_field[:, None], out=np.zeros_like(scene), where=lit)
         count = lit.sum(axis=0)

@@ -6,7 +6,7 @@ without a header. Their columns are named in the database statements that come w
 and ``supplement_Image.sql``. Explained in chapter 9, *the real screen*.
 
 Known from published code that uses these files: the tabs, the missing header, the ``.sql`` files, and the names of
-the columns of `KEYS` and `CENTRE`. Not confirmed, since the files were not at hand: the name of `FILE`, which is
+the columns of `KEYS` and `CENTRE`. Not confirmed, since the files were not available: the name of `FILE`, which is
 that of BBBC021's own image table, and that positions count from 0, as CellProfiler's do.
 """
 

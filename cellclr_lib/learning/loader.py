@@ -50,7 +50,7 @@ def pixel_source(images: np.ndarray, device: torch.device, input_px: int | None 
     ----------
     images : ndarray or memmap (N, C, H, W)
     device : torch.device
-        A GPU with room enough gets all crops at once. To another GPU they are streamed: each batch is read, where
+        A GPU with enough memory gets all crops at once. To another they are streamed: each batch is read, where
         it lies, while the one before is computed. On a CPU, that needs all cores, a batch is read when it is due.
     input_px : int, optional
         Larger crops are averaged down to this side.
@@ -93,7 +93,7 @@ def _resident(images: np.ndarray, device: torch.device) -> Callable[[torch.Tenso
 def ahead(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
     """Map `work` over `items`, in which a thread does the next piece of work while the one before is used.
 
-    An error of `work` is raised when its piece is due. Leaving early waits for the piece at hand.
+    An error of `work` is raised when its piece is due. Leaving early waits for the current piece.
 
     Examples
     --------

@@ -90,7 +90,7 @@ class LARS(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self) -> None:  # type: ignore[override]
-        """Make one step from the gradients at hand."""
+        """Make one step with the current gradients."""
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is None:

@@ -1,6 +1,7 @@
 """Train an encoder on a store of cells, and leave a checkpoint and a history behind.
 
-The loop knows nothing of plates or scores; the `on_epoch` callback watches it. Explained in chapter 5, *training*.
+The loop uses neither plates nor scores; an `on_epoch` callback may compute scores. Explained in chapter 5,
+*training*.
 """
 
 from __future__ import annotations

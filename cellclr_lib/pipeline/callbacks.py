@@ -1,6 +1,6 @@
 """Score a training without labels after each epoch, by replicate retrieval.
 
-The callback joins two packages that know nothing of each other: features come from `learning`, scores from
+The callback joins two packages that do not import each other: features come from `learning`, scores from
 `profiles`. Explained in chapter 5, *training*.
 """
 

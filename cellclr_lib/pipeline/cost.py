@@ -70,7 +70,7 @@ def estimate(config: Reproduction, screen: str | Path) -> pd.DataFrame:
 
 
 def _crop_seconds(config: Reproduction, simulation: SimulationConfig) -> float:
-    """Measure the seconds per field, with all processors at work."""
+    """Measure the seconds per field, with all processors in use."""
     field, _ = simulate_field(simulation, plate_map.fields(simulation).iloc[0])
     start = time.perf_counter()
     crop_cells(field, config.cropping)

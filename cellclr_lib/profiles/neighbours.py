@@ -136,18 +136,18 @@ def retrieval(
     columns = dict.fromkeys([*same, *different, *right, *([drop_confined] if drop_confined else [])])
     profiles = Profiles(meta, feats, list(columns))
     meta, feats = profiles.meta.reset_index(drop=True), profiles.feats
-    asked = np.ones(len(meta), dtype=bool) if queries is None else np.asarray(queries, dtype=bool)
-    if asked.shape != (len(meta),):
-        raise ValueError(f"queries must be a mask of {len(meta)} rows, not of the shape {asked.shape}")
+    queried = np.ones(len(meta), dtype=bool) if queries is None else np.asarray(queries, dtype=bool)
+    if queried.shape != (len(meta),):
+        raise ValueError(f"queries must be a mask of {len(meta)} rows, not of the shape {queried.shape}")
     left_out = {}
     if drop_confined:
         confined = _confined(meta, right, drop_confined)
-        groups = meta.loc[confined & asked, list(right)].value_counts(sort=True)
+        groups = meta.loc[confined & queried, list(right)].value_counts(sort=True)
         left_out = {
             f"{', '.join(map(str, group))}: all in one {_WORDS.get(drop_confined, drop_confined)}": int(n)
             for group, n in groups.items()
         }
-        meta, feats, asked = meta[~confined].reset_index(drop=True), feats[~confined], asked[~confined]
+        meta, feats, queried = meta[~confined].reset_index(drop=True), feats[~confined], queried[~confined]
     agree = {column: _agreement(meta[column]) for column in columns}
 
     def admissible(q: np.ndarray) -> np.ndarray:
@@ -161,7 +161,7 @@ def retrieval(
     def fits(q: np.ndarray) -> np.ndarray:
         return np.logical_and.reduce([agree[column](q) for column in right])
 
-    rows = np.flatnonzero(asked)
+    rows = np.flatnonzero(queried)
     return _nearest(meta, feats, rows, admissible, fits, answerable_only, name, protocol, left_out)
 
 

@@ -82,7 +82,7 @@ def permutation_null(
     seed: Seed = 0,
     **options: Any,
 ) -> np.ndarray:
-    """Score mechanisms that are shuffled over compounds: what features reach that know nothing of them.
+    """Score mechanisms that are shuffled over compounds: what features reach by chance.
 
     All compounds of `meta` take part in the shuffle. Queries, neighbours and so the denominator stay those of the
     real score; only what counts as right changes.

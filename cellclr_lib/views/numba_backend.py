@@ -47,7 +47,7 @@ def apply_per_image(images: torch.Tensor, draw: ViewDraw, config: ViewConfig) ->
     else:
         kernel = blur_kernel(draw.sigma, config.blur_kernel_px, min(height, width))
     nothing = torch.zeros(0, 1, 1, 1)
-    view = torch.from_numpy(np.empty(images.shape, np.float32))  # numpy asks for large pages, torch does not
+    view = torch.from_numpy(np.empty(images.shape, np.float32))  # numpy uses large pages, torch does not
     tensors = (
         images,
         centre,
@@ -220,7 +220,7 @@ def _look_up(
 def _blur(
     image: np.ndarray, height: int, width: int, kernel: np.ndarray, framed: np.ndarray, half_blurred: np.ndarray
 ) -> None:
-    """Blur `image` (H · W) in place, mirrored about its border pixels, in the room of the last two."""
+    """Blur `image` (H · W) in place, mirrored about its border pixels; the last two are scratch memory."""
     first, last = _support(kernel)
     reach, kernel = (last - first) // 2, kernel[first:last]
     high, wide = height + 2 * reach, width + 2 * reach
@@ -231,7 +231,7 @@ def _blur(
         for t in range(reach):
             out[reach - 1 - t] = row[1 + t]
             out[reach + width + t] = row[width - 2 - t]
-    # Sums over the end of a row and the beginning of the next are of no use, but the price of one long loop.
+    # Sums over the end of a row and the beginning of the next are not used; they let one long loop do.
     _sum_pieces(kernel, framed, 0, 1, half_blurred[: high * wide - 2 * reach])
     _sum_pieces(kernel, half_blurred, 0, wide, framed[: height * wide - 2 * reach])
     for y in range(height):

@@ -97,8 +97,8 @@ class _Territory:
         where = window(cell, half)
         outline = along_outline(radius, half)
         reach = distance(half) / outline
-        rival = np.where(self.owner[where] == i, self.second[where], self.best[where])
-        return (1.0 - reach) * outline, np.clip(rival - reach, -2.0, 4.0) * (0.5 * cell.cell_radius)
+        other = np.where(self.owner[where] == i, self.second[where], self.best[where])
+        return (1.0 - reach) * outline, np.clip(other - reach, -2.0, 4.0) * (0.5 * cell.cell_radius)
 
 
 def _spread(

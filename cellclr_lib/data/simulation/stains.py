@@ -172,7 +172,7 @@ def division(layer: np.ndarray, cell: Any, rng: np.random.Generator) -> None:
         y, x = rng.normal(0, 4.8, (2, 16))
         chromosomes, poles = bumps(half, y, x, 2.0), []
     else:
-        apart = rng.choice([0.0, 0.0, 6.5])  # a plate, or two halves on their way
+        apart = rng.choice([0.0, 0.0, 6.5])  # a plate, or two halves moving apart
         along = np.linspace(-9, 9, 13)
         chromosomes = np.zeros(1, np.float32)
         for side in {apart, -apart}:
