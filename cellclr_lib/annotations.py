@@ -36,7 +36,10 @@ _PATH_COLUMNS = {f"path_{ours}": f"Image_PathName_{theirs}" for ours, theirs in 
 
 
 def read_annotations(
-    image_table: str | Path, moa_table: str | Path, positive_control: tuple[str, float] | None = POSITIVE_CONTROL
+    image_table: str | Path,
+    moa_table: str | Path,
+    *,
+    positive_control: tuple[str, float] | None = POSITIVE_CONTROL,
 ) -> pd.DataFrame:
     """Read and join the two tables of a screen in BBBC021's layout; one row per field.
 

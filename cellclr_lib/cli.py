@@ -97,14 +97,14 @@ def _download(arguments: Sequence[str]) -> str:
     from cellclr_lib.data import archives
 
     base = options.mirror or archives.BBBC021
-    screen = archives.download_tables(options.screen, base)
+    screen = archives.download_tables(options.screen, base=base)
     known = list(screen.fields["plate"].unique())
     plates = known if options.all else archives.annotated_plates(screen) if options.moa_only else options.plates
     if unknown := sorted(set(plates) - set(known)):
         raise ValueError(f"BBBC021 has no plate {', '.join(unknown)}; there are {', '.join(known)}")
     if not plates:
         return f"fetched: the tables of {screen}; plates come with --plates, --moa_only or --all"
-    fetched = archives.download_plates(options.screen, plates, base, options.keep)
+    fetched = archives.download_plates(options.screen, plates, base=base, keep=options.keep)
     return f"fetched: {len(fetched)} plates, {len(plates) - len(fetched)} were there: {screen}"
 
 

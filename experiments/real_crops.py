@@ -183,9 +183,9 @@ def embedded(encoder, images, recipe):
     """Features (N, D), averaged over the eight orientations of each crop if the recipe says so."""
     px = recipe.training.input_px
     if not recipe.turned:
-        return embed_images(images, encoder, px)
+        return embed_images(images, encoder, input_px=px)
     turned = (np.rot90(side, quarter, axes=(2, 3)) for side in (images, images[..., ::-1]) for quarter in range(4))
-    return np.mean([embed_images(np.ascontiguousarray(one), encoder, px) for one in turned], axis=0)
+    return np.mean([embed_images(np.ascontiguousarray(one), encoder, input_px=px) for one in turned], axis=0)
 
 
 def half(table):

@@ -265,7 +265,7 @@ def scores(eight_bit, feats, table, trained, trained_seed):
         methods = {("handcrafted", 0): feats[data]}
         for seed in UNTRAINED_SEEDS:
             methods["untrained", seed] = untrained_features(images, seed=seed, input_px=INPUT_PX)
-        methods["simclr", trained_seed] = embed_images(images, trained, INPUT_PX)
+        methods["simclr", trained_seed] = embed_images(images, trained, input_px=INPUT_PX)
         for (method, seed), features in methods.items():
             rows = tabulate_scores(table, features)
             rows.insert(0, "data", data)

@@ -112,7 +112,7 @@ def test_pictures_carry_scale_key_and_proportions(cells):
 
 def test_montage_draws_the_same_cells_for_the_same_seed(cells):
     images, table = cells
-    sources = [plots.montage(images, table["moa"], 2, seed=s).layout.images[0].source for s in (0, 0, 1)]
+    sources = [plots.montage(images, table["moa"], columns=2, seed=s).layout.images[0].source for s in (0, 0, 1)]
     assert sources[0] == sources[1] != sources[2]
 
 
@@ -157,7 +157,7 @@ def scores():
 def test_leaders_name_every_entry_that_ties():
     values = pd.Series({"a": 1.0, "b": 3.0, "c": np.nan})
     assert plots.leaders(values) == "b"
-    assert plots.leaders(values, str.upper, lowest=True) == "A"
+    assert plots.leaders(values, spell=str.upper, lowest=True) == "A"
     assert plots.leaders(pd.Series(1, list("ab"))) == "a and b"
     assert plots.leaders(pd.Series(1, list("abc"))) == "a, b and c"
     assert plots.leaders(pd.Series(1, list("abcd"))) == "all 4 alike"

@@ -53,4 +53,4 @@ def untrained_features(
     rows = np.unique(np.linspace(0, len(images) - 1, 1000).astype(int))
     some = read_shrunk(images, torch.from_numpy(rows), input_px)
     encoder.set_statistics(some.mean((0, 2, 3)), some.std((0, 2, 3)))
-    return embed_images(images, encoder, input_px, **options)
+    return embed_images(images, encoder, input_px=input_px, **options)

@@ -32,7 +32,7 @@ PAUSE_S = 2.0  # before the second try, doubled with each further one
 BLOCK = 2**16  # bytes read at a time; a cut connection loses fewer than that
 
 
-def download_tables(root: str | Path, base: str = BBBC021) -> Screen:
+def download_tables(root: str | Path, *, base: str = BBBC021) -> Screen:
     """Fetch the two tables of BBBC021 into the folder `root` and open them as a `Screen`.
 
     Parameters
@@ -47,7 +47,7 @@ def download_tables(root: str | Path, base: str = BBBC021) -> Screen:
     As `cellclr_lib.data.download.fetch`.
     """
     for name in (IMAGE_TABLE, MOA_TABLE):
-        fetch(name, root, [root], base)
+        fetch(name, root, places=[root], base=base)
     return Screen(root)
 
 
@@ -56,7 +56,9 @@ def annotated_plates(screen: Screen) -> list[str]:
     return list(screen.fields.loc[screen.fields["role"] == "treatment", "plate"].unique())
 
 
-def download_plates(root: str | Path, plates: Sequence[str], base: str = BBBC021, keep: bool = False) -> list[str]:
+def download_plates(
+    root: str | Path, plates: Sequence[str], *, base: str = BBBC021, keep: bool = False
+) -> list[str]:
     """Fetch and unpack the archives of some plates; what is there already is passed over.
 
     Parameters

@@ -175,7 +175,7 @@ def total_correlations(images: np.ndarray, groups: Sequence[Any] | np.ndarray | 
 
 
 def classify_sets(
-    first: np.ndarray, second: np.ndarray, first_groups: Any, second_groups: Any, folds: int = FOLDS
+    first: np.ndarray, second: np.ndarray, first_groups: Any, second_groups: Any, *, folds: int = FOLDS
 ) -> tuple[float, float, np.ndarray]:
     """Measure how well a logistic regression tells two sets of cells apart by their features.
 

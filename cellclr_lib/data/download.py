@@ -22,7 +22,7 @@ PUBLISHED = {
 TIMEOUT_S = 20  # without an answer for so long the network counts as absent
 
 
-def fetch(name: str, folder: str | Path, places: Sequence[str | Path] = (), base: str | None = None) -> Path:
+def fetch(name: str, folder: str | Path, *, places: Sequence[str | Path] = (), base: str | None = None) -> Path:
     """Find a published file in one of `places`, else in `folder`, else download it into `folder`.
 
     Parameters

@@ -74,7 +74,7 @@ def embed(
         return embed_images(
             store.images,
             encoder,
-            config["input_px"],
+            input_px=config["input_px"],
             batch_size=batch_size,
             device=device,
             precision=precision,
@@ -85,8 +85,8 @@ def embed(
 def embed_images(
     images: np.ndarray | torch.Tensor | CellStore,
     encoder: Encoder,
-    input_px: int | None = None,
     *,
+    input_px: int | None = None,
     batch_size: int = 512,
     device: str = "auto",
     precision: str = "auto",

@@ -62,7 +62,7 @@ class EpochState:
         """Turn images (N, C, H, W) or a store into features (N, D) float32, as the finished encoder would."""
         config = self.config
         return embed_images(
-            images, self.encoder, config.input_px, batch_size=batch_size, device=config.device,
+            images, self.encoder, input_px=config.input_px, batch_size=batch_size, device=config.device,
             precision=config.precision,
         )  # fmt: skip
 

@@ -88,6 +88,7 @@ def checkpoint(
     training: TrainConfig | None = None,
     cropping: CropConfig | None = None,
     source: SimulationConfig | str | Path | None = None,
+    *,
     monitor: bool = True,
 ) -> TrainResult:
     """Train an encoder on the cells of a screen, or load it.
@@ -194,7 +195,7 @@ def published(name: str) -> Path:
     given = os.environ.get("CELLCLR_DATA")
     places = [Path(given)] if given else []
     places += [folder / "shared" / "real" for folder in (REPOSITORY, REPOSITORY.parent)]
-    return fetch(name, folder() / "published", [place / "bbbc021" for place in places])
+    return fetch(name, folder() / "published", places=[place / "bbbc021" for place in places])
 
 
 def size() -> int:

@@ -101,10 +101,10 @@ def _screen(config: Reproduction, root: Path) -> Screen:
         simulate(config.simulation, root)
     elif config.source == "download":
         base = config.mirror or archives.BBBC021
-        tables = archives.download_tables(root, base)
+        tables = archives.download_tables(root, base=base)
         everything = list(tables.fields["plate"].unique())
         plates = everything if config.plates == "all" else archives.annotated_plates(tables)
-        archives.download_plates(root, plates, base)
+        archives.download_plates(root, plates, base=base)
     screen = Screen(root)
     there = [plate for plate in screen.fields["plate"].unique() if (root / plate).is_dir()]
     return screen.subset(screen.fields["role"].isin(config.roles) & screen.fields["plate"].isin(there))

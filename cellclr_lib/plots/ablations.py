@@ -20,7 +20,7 @@ METRICS = {
 
 
 def ablation(
-    results: pd.DataFrame, post: str = "z_score", reference: str = "all: default", by: str = "views"
+    results: pd.DataFrame, *, post: str = "z_score", reference: str = "all: default", by: str = "views"
 ) -> go.Figure:
     """Show scores of trainings that differ in one thing: a row per variant, a point per seed, a tick for the mean.
 

@@ -13,6 +13,7 @@ from cellclr_lib.plots.style import NEUTRAL, moa_colour
 def montage(
     images: np.ndarray,
     labels: Sequence[str] | np.ndarray | pd.Series,
+    *,
     columns: int = 6,
     blocks: int = 2,
     seed: int = 0,
@@ -130,6 +131,7 @@ def field(
     image: np.ndarray,
     kept: pd.DataFrame | None = None,
     rejected: pd.DataFrame | None = None,
+    *,
     crop_px: int = 96,
     shrink: int = 1,
     channels: Sequence[str] = ("dna", "tubulin", "actin"),

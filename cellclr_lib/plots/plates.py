@@ -46,7 +46,7 @@ def moa_code(moa: str) -> str:
     return MOA_CODES.get(moa, moa[:4] or "?")
 
 
-def moa_plate_map(wells: pd.DataFrame, plates: Sequence[str] | None = None) -> go.Figure:
+def moa_plate_map(wells: pd.DataFrame, *, plates: Sequence[str] | None = None) -> go.Figure:
     """Show what each well holds: mechanism as colour and letters, compound and dose on hover; a menu of plates.
 
     Parameters
@@ -209,7 +209,7 @@ def _plate(values: pd.Series) -> np.ndarray:
     return grid
 
 
-def plate_map(table: pd.DataFrame, value: str = "cells", plates: int = 6) -> go.Figure:
+def plate_map(table: pd.DataFrame, *, value: str = "cells", plates: int = 6) -> go.Figure:
     """Show the number of cells in every well, plate by plate (a menu), on one colour scale.
 
     Parameters

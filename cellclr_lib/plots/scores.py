@@ -194,6 +194,7 @@ def score_path(
     table: pd.DataFrame,
     x_title: str,
     colours: dict[str, str],
+    *,
     marks: dict[str, tuple[float, str]] | None = None,
     y_title: str = "answered right, %",
 ) -> go.Figure:
@@ -271,7 +272,7 @@ def score_path(
     return figure.update_annotations(font_size=13)
 
 
-def leaders(values: Any, spell: Callable[[Any], str] = str, lowest: bool = False) -> str:
+def leaders(values: Any, *, spell: Callable[[Any], str] = str, lowest: bool = False) -> str:
     """Name what has the highest value; where several tie, all of them.
 
     Parameters

@@ -19,7 +19,7 @@ __all__ = ["sweep_agreement", "sweep_curves", "sweep_heatmap", "sweep_parallel"]
 LEGEND = {"title": {"text": "temperature, batch size", "side": "top"}, "y": -0.2}
 
 
-def sweep_heatmap(results: pd.DataFrame, value: str = "retrieval") -> go.Figure:
+def sweep_heatmap(results: pd.DataFrame, *, value: str = "retrieval") -> go.Figure:
     """Temperature × batch size: the mean over seeds as colour and number, the spread of the seeds below it.
 
     A menu chooses the measure. The colour scale spans the single trials, not the means, so that differences within
@@ -119,7 +119,7 @@ def _cell_texts(scores: pd.Series, name: str) -> tuple[str, str]:
     )
 
 
-def sweep_curves(history: pd.DataFrame, column: str = "retrieval") -> go.Figure:
+def sweep_curves(history: pd.DataFrame, *, column: str = "retrieval") -> go.Figure:
     """Draw learning curves against cells seen: a line per trial, colour by temperature, dash by batch size.
 
     A menu chooses the measure; a click in the legend hides a setting with all its seeds.

@@ -91,6 +91,7 @@ def embedding_map(
     xy: np.ndarray,
     table: pd.DataFrame,
     images: np.ndarray | None = None,
+    *,
     hover: Sequence[str] = ("compound", "concentration_um"),
     tile_px: int = 48,
     channels: Sequence[str] = ("dna", "tubulin", "actin"),

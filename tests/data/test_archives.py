@@ -96,16 +96,16 @@ def pixels_of(root, plate):
 
 def test_plates_arrive_once(server, tmp_path):
     served, address = server
-    assert archives.download_plates(tmp_path, PLATES, address) == PLATES
+    assert archives.download_plates(tmp_path, PLATES, base=address) == PLATES
     assert all(pixels_of(tmp_path, plate) == PIXELS for plate in PLATES)
-    assert archives.download_plates(tmp_path, PLATES, address) == [] and len(served.log) == 2
+    assert archives.download_plates(tmp_path, PLATES, base=address) == [] and len(served.log) == 2
     assert sorted(path.name for path in tmp_path.iterdir()) == [*PLATES, "checksums.json"]
 
 
 def test_a_cut_connection_goes_on_where_it_stopped(server, tmp_path):
     served, address = server
     served.cuts = 2
-    archives.download_plates(tmp_path, PLATES[:1], address)
+    archives.download_plates(tmp_path, PLATES[:1], base=address)
     starts = [asked for _, asked in served.log]
     assert len(starts) == 3 and starts[0] is None
     sizes = [int(asked.removeprefix("bytes=").rstrip("-")) for asked in starts[1:]]
@@ -116,7 +116,7 @@ def test_a_cut_connection_goes_on_where_it_stopped(server, tmp_path):
 def test_a_server_without_ranges_sends_all_again(server, tmp_path):
     served, address = server
     served.cuts, served.ranges = 2, False
-    archives.download_plates(tmp_path, PLATES[:1], address)
+    archives.download_plates(tmp_path, PLATES[:1], base=address)
     assert pixels_of(tmp_path, PLATES[0]) == PIXELS
 
 
@@ -127,7 +127,7 @@ def test_a_file_that_changed_in_between_is_not_patched_together(server, tmp_path
     part = tmp_path / "archives" / f"{name}.part"
     part.write_bytes(b"half of another version")
     part.with_name(part.name + ".version").write_text('"another"')
-    archives.download_plates(tmp_path, PLATES[:1], address)
+    archives.download_plates(tmp_path, PLATES[:1], base=address)
     assert served.log == [(name, f"bytes={len(b'half of another version')}-")]
     assert pixels_of(tmp_path, PLATES[0]) == PIXELS
 
@@ -139,31 +139,31 @@ def test_killed_between_the_last_byte_and_the_new_name(server, tmp_path):
     part = tmp_path / "archives" / f"{name}.part"
     part.write_bytes(served.files[name])
     part.with_name(part.name + ".version").write_text(served._stamp(served.files[name]))
-    archives.download_plates(tmp_path, PLATES[:1], address)
+    archives.download_plates(tmp_path, PLATES[:1], base=address)
     assert pixels_of(tmp_path, PLATES[0]) == PIXELS
 
 
 def test_wrong_bytes_are_fetched_again_then_refused(server, tmp_path):
     served, address = server
     served.wrong = 1
-    archives.download_plates(tmp_path, PLATES[:1], address)
+    archives.download_plates(tmp_path, PLATES[:1], base=address)
     assert pixels_of(tmp_path, PLATES[0]) == PIXELS and len(served.log) == 2
     served.wrong = 9
     with pytest.raises(ValueError, match=f"{PLATES[1]}.zip is broken.*fetched twice from {address}"):
-        archives.download_plates(tmp_path, PLATES[1:], address)
+        archives.download_plates(tmp_path, PLATES[1:], base=address)
     assert not (tmp_path / PLATES[1]).exists() and not list((tmp_path / "archives").iterdir())
 
 
 def test_an_altered_archive_is_refused_ever_after(server, tmp_path):
     served, address = server
-    archives.download_plates(tmp_path, PLATES[:1], address)
+    archives.download_plates(tmp_path, PLATES[:1], base=address)
     known = json.loads((tmp_path / "checksums.json").read_text())
     assert list(known) == [f"BBBC021_v1_images_{PLATES[0]}.zip"]
     (tmp_path / PLATES[0] / "a.tif").unlink()
     (tmp_path / PLATES[0]).rmdir()
     served.files[f"BBBC021_v1_images_{PLATES[0]}.zip"] = archive(PLATES[0], PIXELS[::-1])
     with pytest.raises(ValueError, match="not the file that came the first time"):
-        archives.download_plates(tmp_path, PLATES[:1], address)
+        archives.download_plates(tmp_path, PLATES[:1], base=address)
     assert not (tmp_path / PLATES[0]).exists()
 
 
@@ -190,7 +190,7 @@ def test_a_full_disk_is_said_before_the_first_byte(server, tmp_path, monkeypatch
     served, address = server
     monkeypatch.setattr(archives.shutil, "disk_usage", lambda path: archives.shutil._ntuple_diskusage(9, 9, 0))
     with pytest.raises(OSError, match=r"2 plates need about .* GB in .*, and 0\.0 GB are free"):
-        archives.download_plates(tmp_path, PLATES, address)
+        archives.download_plates(tmp_path, PLATES, base=address)
     assert not served.log
 
 
@@ -199,16 +199,16 @@ def test_what_cannot_be_had_keeps_what_came(server, tmp_path):
     served.cuts = 10**9
     served.ranges = False
     with pytest.raises(FileNotFoundError, match="what has come is kept, the same command resumes"):
-        archives.download_plates(tmp_path, PLATES, address)
+        archives.download_plates(tmp_path, PLATES, base=address)
     assert list((tmp_path / "archives").glob("*.part"))
     served.cuts, served.ranges = 0, True
-    archives.download_plates(tmp_path, PLATES, address)
+    archives.download_plates(tmp_path, PLATES, base=address)
     assert pixels_of(tmp_path, PLATES[1]) == PIXELS
 
 
 def test_an_unknown_archive_names_its_address(server, tmp_path):
     with pytest.raises(FileNotFoundError, match="BBBC021_v1_images_Week9_0.zip"):
-        archives.download_plates(tmp_path, ["Week9_0"], server[1])
+        archives.download_plates(tmp_path, ["Week9_0"], base=server[1])
 
 
 @pytest.mark.real
@@ -237,4 +237,4 @@ def test_annotated_plates(real_screen):
 
 def test_the_server_is_gone(tmp_path):
     with pytest.raises(FileNotFoundError, match="cannot be reached"):
-        archives.download_plates(Path(tmp_path), PLATES, "http://127.0.0.1:9")
+        archives.download_plates(Path(tmp_path), PLATES, base="http://127.0.0.1:9")

@@ -44,7 +44,8 @@ def test_a_place_of_the_reader_comes_first(server, tmp_path):
     place = tmp_path / "mine"
     place.mkdir()
     (place / "table.csv").write_bytes(CONTENT)
-    assert download.fetch("table.csv", tmp_path / "cache", [tmp_path / "none", place]) == place / "table.csv"
+    places = [tmp_path / "none", place]
+    assert download.fetch("table.csv", tmp_path / "cache", places=places) == place / "table.csv"
     assert not (tmp_path / "cache").exists()
 
 
@@ -58,12 +59,12 @@ def test_wrong_bytes_are_refused_and_not_kept(server, tmp_path):
 def test_a_wrong_file_of_the_reader_is_named(server, tmp_path):
     (tmp_path / "table.csv").write_bytes(b"other")
     with pytest.raises(ValueError, match=str(tmp_path / "table.csv")):
-        download.fetch("table.csv", tmp_path / "cache", [tmp_path])
+        download.fetch("table.csv", tmp_path / "cache", places=[tmp_path])
 
 
 def test_absent_everywhere_names_address_and_folders(server, tmp_path):
     with pytest.raises(FileNotFoundError, match="http://127.0.0.1.*table.csv by hand") as caught:
-        download.fetch("table.csv", tmp_path / "cache", [tmp_path / "mine"])
+        download.fetch("table.csv", tmp_path / "cache", places=[tmp_path / "mine"])
     assert str(tmp_path / "mine") in str(caught.value)
 
 
@@ -88,4 +89,4 @@ def test_the_cache_looks_where_real_data_is_kept(server, monkeypatch, tmp_path):
 @pytest.mark.real
 @pytest.mark.parametrize("name", download.PUBLISHED)
 def test_the_real_files_have_the_published_checksums(real_bbbc021, tmp_path, name):
-    assert download.fetch(name, tmp_path, [real_bbbc021]) == real_bbbc021 / name
+    assert download.fetch(name, tmp_path, places=[real_bbbc021]) == real_bbbc021 / name

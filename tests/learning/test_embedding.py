@@ -45,8 +45,9 @@ def test_equals_the_plain_forward_pass(encoder, dtype, batch_size):
     found = embed_images(images(dtype=dtype), encoder, **options)
     assert found.dtype == np.float32 and found.shape == (9, 256)
     np.testing.assert_allclose(found, whole, atol=1e-4)
-    np.testing.assert_allclose(embed_images(images(dtype=dtype), encoder, 16, **options), shrunk, atol=1e-4)
-    np.testing.assert_allclose(embed_images(images(dtype=dtype), encoder, 64, **options), whole, atol=1e-4)
+    for px, expected in ((16, shrunk), (64, whole)):
+        found = embed_images(images(dtype=dtype), encoder, input_px=px, **options)
+        np.testing.assert_allclose(found, expected, atol=1e-4)
     np.testing.assert_allclose(embed_images(pixels, encoder, **options), whole, atol=1e-4)
     assert encoder.training
 

@@ -73,12 +73,12 @@ def test_menu_shows_one_plate_and_only_its_legend(wells):
 
 def test_plates_are_offered_in_the_order_asked_for(wells):
     before = wells.copy()
-    figure = plots.moa_plate_map(wells, ["Week2_1", "Week1_1"])
+    figure = plots.moa_plate_map(wells, plates=["Week2_1", "Week1_1"])
     assert seen(figure)[0].name == "Week2_1"
     assert [button.label for button in figure.layout.updatemenus[0].buttons] == ["Week2_1", "Week1_1"]
     pd.testing.assert_frame_equal(wells, before)
     with pytest.raises(ValueError, match="no plate 'Week9_9': there are Week1_1"):
-        plots.moa_plate_map(wells, ["Week9_9"])
+        plots.moa_plate_map(wells, plates=["Week9_9"])
 
 
 def test_larger_plates_are_drawn_as_such_and_odd_wells_are_refused(wells):

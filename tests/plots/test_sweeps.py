@@ -66,7 +66,7 @@ def test_heatmap_shows_mean_and_spread_of_the_seeds(results):
 
 
 def test_heatmap_menu_offers_every_score_and_bright_is_better(results):
-    figure = plots.sweep_heatmap(results, "nscb")
+    figure = plots.sweep_heatmap(results, value="nscb")
     menu = figure.layout.updatemenus[0]
     assert [button.label.split(",")[0] for button in menu.buttons] == [
         "replicate retrieval",
@@ -177,7 +177,7 @@ def test_curves_draw_every_trial_with_the_look_of_its_setting(history):
 
 
 def test_curves_menu_carries_the_data_of_the_other_measures(history):
-    figure = plots.sweep_curves(history, "loss")
+    figure = plots.sweep_curves(history, column="loss")
     buttons = figure.layout.updatemenus[0].buttons
     assert [b.args[1]["yaxis.title.text"] for b in buttons] == [
         "replicate retrieval, % ↑",
@@ -233,7 +233,7 @@ def test_without_a_finished_trial_the_reason_is_named(results, history):
         with pytest.raises(ValueError, match="no finished trial"):
             draw(nothing)
     with pytest.raises(ValueError, match="'nscb'; there is retrieval"):
-        plots.sweep_heatmap(results.drop(columns="nscb"), "nscb")
+        plots.sweep_heatmap(results.drop(columns="nscb"), value="nscb")
     with pytest.raises(ValueError, match="'retrieval'"):
         plots.sweep_curves(history.drop(columns="retrieval"))
 
