@@ -19,6 +19,7 @@ _SCREEN = Annotated[Positional[Path], tyro.conf.arg(metavar="SCREEN")]
 _CHECKPOINT = Annotated[Positional[Path], tyro.conf.arg(metavar="CHECKPOINT")]
 _FEATURES = Annotated[Positional[Path], tyro.conf.arg(metavar="FEATURES")]
 _PROFILES = Annotated[Positional[Path], tyro.conf.arg(metavar="PROFILES")]
+_SET = tyro.conf.UseAppendAction[tuple[str, ...]]
 _ONE_OF = tyro.conf.create_mutex_group(required=False)
 
 
@@ -29,6 +30,7 @@ class Simulate:
     screen: _SCREEN  #: folder to write
     size: Literal["default", "smoke", "full_size"] = "default"  #: how large, where no setting says otherwise
     config: Path | None = None  #: YAML file with fields of SimulationConfig
+    set: _SET = ()  #: NAME=VALUE, a field with its value as in such a file; repeatable
     jobs: int | None = None  #: worker processes; None: one per processor
 
 
@@ -51,6 +53,7 @@ class Crop:
     screen: _SCREEN  #: folder of a screen in BBBC021's layout
     store: STORE  #: folder to write
     config: Path | None = None  #: YAML file with fields of CropConfig
+    set: _SET = ()  #: NAME=VALUE, a field with its value as in such a file; repeatable
     plates: tuple[str, ...] = ()  #: only these plates
     jobs: int | None = None  #: worker processes; None: one per processor
 
@@ -61,6 +64,7 @@ class Train:
 
     store: STORE  #: folder of a store
     config: Path | None = None  #: YAML file with fields of TrainConfig
+    set: _SET = ()  #: NAME=VALUE, a field with its value as in such a file; repeatable
 
 
 @dataclass(frozen=True)
@@ -99,11 +103,12 @@ class Reproduce:
     screen: Path = Path("BBBC021")  #: folder of the screen
     out: Path = Path("reproduction")  #: folder to write
     config: Path | None = None  #: YAML file with fields of Reproduction
+    set: _SET = ()  #: NAME=VALUE, a field with its value as in such a file; repeatable
     dry_run: bool = False  #: only say what it would cost
 
 
 def parse(options: type, arguments: Sequence[str], *, base: Any = None, prog: str) -> Any:
-    """Read the options of a command and, where it has settings, those of ``--config`` and then single ones.
+    """Read the options of a command and its settings: those of ``--config``, of ``--set``, then single options.
 
     Parameters
     ----------
@@ -127,7 +132,7 @@ def parse(options: type, arguments: Sequence[str], *, base: Any = None, prog: st
     SystemExit
         With 0 after ``--help``, with 2 if an option is unknown or cannot be read.
     """
-    from cellclr_lib.settings import load_yaml
+    from cellclr_lib.settings import from_dict, load_yaml, to_dict
 
     how: dict[str, Any] = {"prog": prog, "args": list(arguments), "use_underscores": True}
     how["config"] = (tyro.conf.FlagCreatePairsOff,)
@@ -135,6 +140,11 @@ def parse(options: type, arguments: Sequence[str], *, base: Any = None, prog: st
         return tyro.cli(options, **how)
     if file := early_option("--config", arguments):
         base = load_yaml(type(base), file, base=base)
+    if fields := _early_options("--set", arguments):
+        values = to_dict(base)
+        for field in fields:
+            _set_field(values, field)
+        base = from_dict(type(base), values, "--set")
     no_prefix = tyro.conf.arg(name="")
 
     def both(options: Any, settings: Any = base) -> tuple[Any, Any]:
@@ -147,7 +157,26 @@ def parse(options: type, arguments: Sequence[str], *, base: Any = None, prog: st
 
 def early_option(name: str, arguments: Sequence[str]) -> str | None:
     """Read one option that decides the defaults of the others."""
+    return next(reversed(_early_options(name, arguments)), None)
+
+
+def _early_options(name: str, arguments: Sequence[str]) -> list[str]:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument(name, dest="value")
-    value: str | None = parser.parse_known_args(arguments)[0].value
-    return value
+    parser.add_argument(name, dest="values", action="append", default=[])
+    values: list[str] = parser.parse_known_args(arguments)[0].values
+    return values
+
+
+def _set_field(values: dict[str, Any], field: str) -> None:
+    """Put NAME=VALUE into the settings `values`, in place; a name may have dots."""
+    from cellclr_lib.settings import parse_yaml
+
+    name, equals, text = field.partition("=")
+    if not equals:
+        raise ValueError(f"--set takes NAME=VALUE, not {field!r}")
+    *path, last = name.split(".")
+    for step in path:
+        if not isinstance(values.get(step), dict):
+            raise ValueError(f"--set: unknown entry {name!r}")
+        values = values[step]
+    values[last] = parse_yaml(text, f"--set {name}")

@@ -135,14 +135,40 @@ def load_yaml(cls: type[Config], path: str | Path, *, base: Config | None = None
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no configuration file {path}")
-    try:
-        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path} is not valid YAML: {error}") from error
+    values = parse_yaml(path.read_text(encoding="utf-8"), path)
     values = {} if values is None else values
     if base is not None and isinstance(values, dict):
         values = to_dict(base) | values
     return from_dict(cls, values, path)
+
+
+def parse_yaml(text: str, source: str | Path) -> Any:
+    """Read a value written in YAML.
+
+    Parameters
+    ----------
+    text : str
+    source : str or path
+        Where it comes from, for error messages.
+
+    Returns
+    -------
+    dict, list, str, int, float, bool or None
+
+    Raises
+    ------
+    ValueError
+        If it is not YAML; names `source`.
+
+    Examples
+    --------
+    >>> parse_yaml("{lr: 1e-4, input_px: null}", "an example")
+    {'lr': 0.0001, 'input_px': None}
+    """
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        raise ValueError(f"{source} is not valid YAML: {error}") from error
 
 
 def settings_key(*parts: Any) -> str:

@@ -13,7 +13,9 @@ import yaml
 from cellclr_lib.cli import COMMANDS, main
 from cellclr_lib.data import CropConfig, Screen, SimulationConfig
 from cellclr_lib.learning import TrainConfig
+from cellclr_lib.options import Train, parse
 from cellclr_lib.pipeline.reproduction import Reproduction
+from cellclr_lib.views import ViewConfig
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +71,15 @@ def test_single_settings_win_over_the_file(way):
     assert settings["views"]["crop_area"] == [0.5, 1.0]
 
 
+def test_fields_are_set_as_in_a_file(tmp_path):
+    (tmp_path / "mine.yaml").write_text("epochs: 3\nbatch_size: 32\n")
+    fields = ["--set", "epochs=4", "--set", "views.blur_sigma_px=[0.5, 1]", "--set", "input_px=null"]
+    given = ["store", "--config", str(tmp_path / "mine.yaml"), *fields, "--lr", "1e-4"]
+    _, config = parse(Train, given, base=TrainConfig(), prog="")
+    assert (config.epochs, config.batch_size, config.input_px, config.lr) == (4, 32, None, 1e-4)
+    assert config.views == ViewConfig(blur_sigma_px=(0.5, 1.0))
+
+
 def test_simulate(tmp_path, capsys):
     (tmp_path / "few.yaml").write_text("replicates: 1\n")
     few = ["--config", str(tmp_path / "few.yaml")]
@@ -83,6 +94,11 @@ def test_simulate(tmp_path, capsys):
         (["crop", "nowhere", "store"], "nowhere/BBBC021_v1_image.csv"),
         (["train", "nowhere"], "no finished cell store at nowhere"),
         (["train", "nowhere", "--epochs", "0"], "epochs is 0; expected 1 or more"),
+        (["train", "nowhere", "--set", "epoch=3"], "--set: unknown entry 'epoch'; TrainConfig knows"),
+        (["train", "nowhere", "--set", "views.crop=3"], "--set: unknown entry 'views.crop'; ViewConfig knows"),
+        (["train", "nowhere", "--set", "view.crop=3"], "--set: unknown entry 'view.crop'"),
+        (["train", "nowhere", "--set", "epochs"], "--set takes NAME=VALUE, not 'epochs'"),
+        (["train", "nowhere", "--set", "epochs=[1"], "--set epochs is not valid YAML"),
         (["train", "nowhere", "--config", "none.yaml"], "none.yaml"),
     ],
 )
