@@ -79,6 +79,7 @@ def read_annotations(
     table["replicate"] = _numbers(raw, _WELL_COLUMNS["replicate"], image_table).astype(int)
     table["concentration_um"] = _numbers(raw, _WELL_COLUMNS["concentration_um"], image_table)
     table["site"] = _sites(raw, table, image_table)
+    _check_one_spelling_per_well(table, image_table)
     _check_one_content_per_well(table, image_table)
 
     annotation = _mechanisms(moa_table)
@@ -97,21 +98,31 @@ def read_annotations(
 
 
 def round_concentration(values: Any) -> np.ndarray:
-    """Round to ten significant digits, so that 0.3 read from two tables is one number.
+    """Round to six significant digits, so that 0.3 is one number in every table, in float32 too.
 
     Examples
     --------
-    >>> (round_concentration([0.3, 0.1 + 0.2]) == 0.3).tolist()
-    [True, True]
+    >>> (round_concentration([0.3, 0.1 + 0.2, np.float32(0.3)]) == 0.3).tolist()
+    [True, True, True]
     """
     doses, place = np.unique(np.asarray(values, dtype=float), return_inverse=True)
-    return np.array([float(f"{dose:.9e}") for dose in doses])[place]
+    return np.array([float(f"{dose:.5e}") for dose in doses])[place]
 
 
 def _read(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist: a screen needs its image table and its MoA table")
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
+    except UnicodeDecodeError as error:
+        contents = path.read_bytes()
+        # pandas reads in pieces and counts from the start of one: look for the line in the whole file.
+        try:
+            contents.decode("utf-8")
+            line = 1
+        except UnicodeDecodeError as found:
+            line = contents.count(b"\n", 0, found.start) + 1
+        raise ValueError(f"{path}, line {line}: not UTF-8 ({error}); save the table as UTF-8") from error
     if missing := [column for column in columns if column not in table]:
         raise ValueError(f"{path} lacks the column(s) {', '.join(missing)}; it has {', '.join(table)}")
     if table.empty:
@@ -144,6 +155,22 @@ def _sites(raw: pd.DataFrame, table: pd.DataFrame, path: Path) -> pd.Series:
     if len(order.columns) == 2:  # a few wells of BBBC021 are listed as 3, 4, 1, 2; their numbers are in order
         order = order.sort_values(list(order), kind="stable")
     return table.loc[order.index].groupby(["plate", "well"]).cumcount().reindex(table.index) + 1
+
+
+def _check_one_spelling_per_well(table: pd.DataFrame, path: Path) -> None:
+    """Refuse B2 beside B02: one place of a plate would become two wells."""
+    wells = table[["plate", "well"]].drop_duplicates()
+    parts = wells["well"].str.extract(r"^([A-Za-z]+)0*(\d+)$")
+    place = wells["plate"] + "\0" + parts[0].str.upper() + parts[1]
+    twice = wells[place.notna() & place.duplicated(keep=False)]
+    if len(twice):
+        first = twice.index[0]
+        names, plate = wells.loc[place == place[first], "well"], wells.loc[first, "plate"]
+        line = table.index[(table["plate"] == plate) & table["well"].isin(names)][0] + 2
+        raise ValueError(
+            f"{path}: plate {plate} names one well {' and '.join(names)}, first in line {line}; "
+            "expected one spelling"
+        )
 
 
 def _check_one_content_per_well(table: pd.DataFrame, path: Path) -> None:

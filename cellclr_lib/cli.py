@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
+log = logging.getLogger(__name__)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
@@ -55,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     start = time.time()
     try:
         made = COMMANDS[command][1](arguments[1:])
-    except (ImportError, OSError, ValueError) as error:
+    except (FloatingPointError, ImportError, OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -115,10 +118,12 @@ def _reproduce(arguments: Sequence[str]) -> str:
 
     options, config = _read("reproduce", arguments, Reproduction())
     if options.dry_run:
-        cost = estimate(config, options.screen)
+        cost = estimate(options.screen, config)
         print(cost.to_string(index=False, float_format="{:.2f}".format))
         return f"estimated: {cost['disk_gb'].sum():.1f} GB, {cost['hours'].sum():.1f} hours"
-    table = reproduce(options.screen, config, options.out, say=lambda text: print(text, flush=True))
+    table = reproduce(
+        options.screen, config, options.out, redo=options.redo, say=lambda text: print(text, flush=True)
+    )
     shares = [name for name in table if table[name].dtype == float]
     shown = table.assign(**{name: 100 * table[name] for name in shares})
     print(shown.iloc[:, :9].to_string(index=False, float_format="{:.1f}".format))
@@ -148,20 +153,25 @@ def _train(arguments: Sequence[str]) -> str:
 
     options, config = _read("train", arguments, TrainConfig())
     store = CellStore.open(options.store)
-    result = train(store, config, on_epoch=ReplicateRetrieval(store))
+    try:
+        monitor = ReplicateRetrieval(store)
+    except ValueError as error:  # images without a plate map can be learned from as well
+        log.warning("no scores while training: %s", error)
+        monitor = None
+    result = train(store, config, on_epoch=monitor)
     print(result.history.to_string(index=False, float_format="{:.4f}".format))
     return f"trained: {result.checkpoint}"
 
 
 def _embed(arguments: Sequence[str]) -> str:
     options = _read("embed", arguments)
-    import numpy as np
-
     from cellclr_lib.data import CellStore
     from cellclr_lib.learning import embed
+    from cellclr_lib.pipeline.feature_file import save_features
 
-    feats = embed(CellStore.open(options.store), options.checkpoint)
-    np.save(options.features, feats)
+    store = CellStore.open(options.store)
+    feats = embed(store, options.checkpoint)
+    save_features(feats, store, options.features)
     return f"embedded: {options.features}, {feats.shape[0]} cells × {feats.shape[1]} features"
 
 
@@ -171,11 +181,16 @@ def _evaluate(arguments: Sequence[str]) -> str:
 
     meta, feats = _features(options)
     table = tabulate_scores(meta, feats, protocol=options.protocol)
+    reasons = table.attrs["not_scored"]
     for row in table.itertuples():
+        if row.post in reasons:
+            print(f"{row.post:>12}  not scored: {reasons[row.post]}")
+            continue
         print(
             f"{row.post:>12}"
-            f"  NSC {row.nsc_correct:3d}/{row.nsc_total} {row.nsc:6.1%} [{row.nsc_low:.1%}, {row.nsc_high:.1%}]"
-            f"  NSCB {row.nscb_correct:3d}/{row.nscb_total} {row.nscb:6.1%}"
+            f"  NSC {row.nsc_correct:3.0f}/{row.nsc_total:.0f} {row.nsc:6.1%}"
+            f" [{row.nsc_low:.1%}, {row.nsc_high:.1%}]"
+            f"  NSCB {row.nscb_correct:3.0f}/{row.nscb_total:.0f} {row.nscb:6.1%}"
             f" [{row.nscb_low:.1%}, {row.nscb_high:.1%}]"
             f"  drop {row.drop:6.1%} [{row.drop_low:.1%}, {row.drop_high:.1%}]"
         )
@@ -202,17 +217,11 @@ def _export(arguments: Sequence[str]) -> str:
 
 def _features(options: Evaluate | Export) -> tuple[pd.DataFrame, np.ndarray]:
     """Read the table of the store's cells and their features."""
-    import numpy as np
-
     from cellclr_lib.data import CellStore
+    from cellclr_lib.pipeline.feature_file import load_features
 
     store = CellStore.open(options.store)
-    feats = np.load(options.features)
-    if len(feats) != len(store):
-        raise ValueError(
-            f"{options.features} holds {len(feats)} cells, {options.store} {len(store)}; embed it again"
-        )
-    return store.table, feats
+    return store.table, load_features(options.features, store)
 
 
 # Name -> options and function.

@@ -6,8 +6,10 @@ The settings are dataclasses of the stages themselves, so ``--help`` shows each 
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -19,6 +21,7 @@ _SCREEN = Annotated[Positional[Path], tyro.conf.arg(metavar="SCREEN")]
 _CHECKPOINT = Annotated[Positional[Path], tyro.conf.arg(metavar="CHECKPOINT")]
 _FEATURES = Annotated[Positional[Path], tyro.conf.arg(metavar="FEATURES")]
 _PROFILES = Annotated[Positional[Path], tyro.conf.arg(metavar="PROFILES")]
+TAKE_ADDRESSES = ("--mirror", "--address")  # options whose value is an address
 _SET = tyro.conf.UseAppendAction[tuple[str, ...]]
 _ONE_OF = tyro.conf.create_mutex_group(required=False)
 
@@ -105,6 +108,7 @@ class Reproduce:
     config: Path | None = None  #: YAML file with fields of Reproduction
     set: _SET = ()  #: NAME=VALUE, a field with its value as in such a file; repeatable
     dry_run: bool = False  #: only say what it would cost
+    redo: bool = False  #: remove what an earlier run left in the folder, and begin anew
 
 
 def parse(options: type, arguments: Sequence[str], *, base: Any = None, prog: str) -> Any:
@@ -134,6 +138,7 @@ def parse(options: type, arguments: Sequence[str], *, base: Any = None, prog: st
     """
     from cellclr_lib.settings import from_dict, load_yaml, to_dict
 
+    refuse_addresses(arguments)
     how: dict[str, Any] = {"prog": prog, "args": list(arguments), "use_underscores": True}
     how["config"] = (tyro.conf.FlagCreatePairsOff,)
     if base is None:
@@ -153,6 +158,14 @@ def parse(options: type, arguments: Sequence[str], *, base: Any = None, prog: st
     both.__doc__ = options.__doc__
     both.__annotations__ = {"options": Annotated[options, no_prefix], "settings": Annotated[type(base), no_prefix]}
     return tyro.cli(both, **how)
+
+
+def refuse_addresses(arguments: Sequence[str]) -> None:
+    """Raise ValueError where an address such as ``s3://bucket`` stands in the place of a local file or folder."""
+    for before, text in pairwise(["", *arguments]):
+        option, _, value = text.partition("=") if text.startswith("--") else (before, "", text)
+        if option not in TAKE_ADDRESSES and re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", value):
+            raise ValueError(f"{text} is an address; only local files and folders are read and written here")
 
 
 def early_option(name: str, arguments: Sequence[str]) -> str | None:

@@ -99,8 +99,8 @@ def test_positive_control_is_told_from_its_dose_series(tables, mirrored):
     assert "positive_control" not in set(bare["role"])
 
 
-def test_round_concentration_joins_what_differs_in_the_last_bit():
-    values = np.array([0.0, 0.1 + 0.2, 3e-6, 1 / 3 * 3e-4, 1000.0])
+def test_round_concentration_joins_what_differs_in_the_seventh_digit():
+    values = np.array([0.0, np.float32(0.3), 3e-6, 1 / 3 * 3e-4, 1000.0])
     assert round_concentration(values).tolist() == [0.0, 0.3, 3e-6, 1e-4, 1000.0]
 
 
@@ -111,6 +111,8 @@ def test_round_concentration_joins_what_differs_in_the_last_bit():
         ({"Image_Metadata_Concentration": "-1"}, "not negative"),
         ({"Replicate": "x"}, "Replicate is 'x'"),
         ({"Image_Metadata_Compound": ["A", "A", "A", "B"]}, "well C03 of plate p holds A 1 µM and B 1 µM"),
+        ({"Image_Metadata_Well_DAPI": ["B03", "B03", "B3", "B3"]}, "names one well B03 and B3, first in line 2"),
+        ({"Image_Metadata_Well_DAPI": ["B03", "B03", "b03", "b03"]}, "names one well B03 and b03"),
         ({"Image_Metadata_Plate_DAPI": ""}, "Image_Metadata_Plate_DAPI is empty"),
     ],
 )
@@ -119,6 +121,18 @@ def test_refusals_name_file_place_and_finding(tables, changed, words):
     with pytest.raises(ValueError, match=words) as error:
         read_annotations(*paths)
     assert "image.csv" in str(error.value)
+
+
+def test_doses_of_single_precision_are_those_of_the_mechanism_table(tables):
+    paths = tables([("p", "B03", "A", repr(float(np.float32(0.1))))], moa=[("A", "0.1", "Eg5")])
+    assert read_annotations(*paths)["role"].unique().tolist() == ["treatment"]
+
+
+def test_a_table_that_is_not_utf8_is_named_with_its_line(tables):
+    image, moa = tables([("p", "B03", "A", "1")])
+    moa.write_bytes(moa.read_bytes() + "A,3,µ\n".encode("latin-1"))
+    with pytest.raises(ValueError, match=r"moa\.csv, line 6: not UTF-8 .*save the table as UTF-8"):
+        read_annotations(image, moa)
 
 
 def test_missing_file_missing_column_and_two_mechanisms(tables, tmp_path):

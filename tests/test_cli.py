@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from cellclr_lib.cli import COMMANDS, main
-from cellclr_lib.data import CropConfig, Screen, SimulationConfig
+from cellclr_lib.data import CellStore, CropConfig, Screen, SimulationConfig
 from cellclr_lib.learning import TrainConfig
 from cellclr_lib.options import Train, parse
 from cellclr_lib.pipeline.reproduction import Reproduction
@@ -100,12 +100,29 @@ def test_simulate(tmp_path, capsys):
         (["train", "nowhere", "--set", "epochs"], "--set takes NAME=VALUE, not 'epochs'"),
         (["train", "nowhere", "--set", "epochs=[1"], "--set epochs is not valid YAML"),
         (["train", "nowhere", "--config", "none.yaml"], "none.yaml"),
+        (["train", "s3://bucket/store"], "s3://bucket/store is an address"),
+        (["train", "nowhere", "--folder=gs://bucket/run"], "--folder=gs://bucket/run is an address"),
     ],
 )
 def test_wrong_input_is_one_clear_line(arguments, words, capsys):
     assert main(arguments) == 1
     error = capsys.readouterr().err
     assert error.startswith("error: ") and words in error and "Traceback" not in error
+
+
+def test_a_loss_that_is_no_number_ends_in_one_line(way, tmp_path, capsys):
+    absurd = ["--lr", "1e30", "--warmup_epochs", "0", "--input_px", "24", "--batch_size", "32", "--epochs", "1"]
+    assert main(["train", str(way / "store"), "--folder", str(tmp_path), "--device", "cpu", *absurd]) == 1
+    error = capsys.readouterr().err
+    assert "error: the loss is nan" in error and "smaller lr" in error and "Traceback" not in error
+
+
+def test_images_without_a_plate_map_are_learned_from(tmp_path, capsys, caplog):
+    images = np.random.default_rng(0).integers(0, 255, (32, 3, 16, 16), dtype=np.uint8)
+    CellStore.from_arrays(images, pd.DataFrame({"name": range(32)}), tmp_path / "store")
+    short = ["--epochs", "1", "--batch_size", "16", "--input_px", "16", "--device", "cpu"]
+    assert main(["train", str(tmp_path / "store"), *short]) == 0
+    assert "lacks the columns plate, well" in caplog.text and "trained" in capsys.readouterr().out
 
 
 def test_unknown_plate(tiny_screen, tmp_path, capsys):

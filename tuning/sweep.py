@@ -14,6 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this folder is not installed as a package
 
 from cellclr_lib.data import CellStore
+from cellclr_lib.options import refuse_addresses
 from tuning import cluster
 
 RESUMED = {"resume", "storage", "name", "address", "cpus"}  # what may be said again; the plan holds the rest
@@ -22,6 +23,11 @@ RESUMED = {"resume", "storage", "name", "address", "cpus"}  # what may be said a
 def main(arguments=None):
     """Run a sweep; exit status 0: all trials done, 1: bad input, 3: some trials failed, 130: interrupted."""
     options = parser().parse_args(arguments)
+    try:
+        refuse_addresses(sys.argv[1:] if arguments is None else arguments)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     folder = (options.storage / options.name).resolve()
     again = ["python", "tuning/sweep.py", "--resume", "--storage", str(options.storage), "--name", options.name]
     again = shlex.join(again + (["--address", options.address] if options.address else []))

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from cellclr_lib.plots.scores import METHOD_COLOURS, POST_NAMES, _bars, _row_names, over_seeds
+from cellclr_lib.plots.scores import METHOD_COLOURS, POST_NAMES, error_bars, over_seeds, row_names
 from cellclr_lib.plots.style import ACCENTS, NEUTRAL, bare
 
 
@@ -23,10 +23,10 @@ def score_slope(scores):
     mean = over_seeds(scores)
     dashes = dict(zip(POST_NAMES, ("solid", "dashdot", "dash", "dot"), strict=True))
     figure = go.Figure()
-    for i, name in enumerate(_row_names(mean)):
+    for i, name in enumerate(row_names(mean)):
         row = mean.iloc[i]
         spread = 0.012 * (i - len(mean) / 2)  # intervals side by side, not on top of each other
-        bars = [_bars(mean.iloc[[i]], metric) for metric in ("nsc", "nscb")]
+        bars = [error_bars(mean.iloc[[i]], metric) for metric in ("nsc", "nscb")]
         figure.add_scatter(
             x=[spread, 1 + spread],
             y=[100 * row["nsc"], 100 * row["nscb"]],

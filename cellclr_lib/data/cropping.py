@@ -81,22 +81,20 @@ def crop_screen(
         fields = fields.assign(centres=read_positions(config.object_table, config.image_table, fields))
     began_with = settings_key(config, str(screen.root.resolve()), joblib.hash(fields), VERSION)
     parts = path / f"parts-{began_with}"
-    parts.mkdir(parents=True, exist_ok=True)
+    folders = _plate_folders(parts, fields)
 
     light, scaling = {}, {}
     if config.illumination_correction:
-        light = measure_light(screen, parts, workers, progress)
+        light = measure_light(screen, folders, workers, progress)
         screen = CorrectedScreen(screen, light)
     if config.dtype == "uint8":
-        scaling = saved(parts / "scaling.json", lambda: measure_scaling(screen, config, workers, progress))
+        scaling = measure_scaling(screen, config, folders, workers, progress)
     work = [
-        rows.iloc[start : start + FIELDS_PER_PART]
-        for _, rows in fields.groupby("plate", sort=False)
+        (folders[plate] / f"part{start:06d}", rows.iloc[start : start + FIELDS_PER_PART])
+        for plate, rows in fields.groupby("plate", sort=False)
         for start in range(0, len(rows), FIELDS_PER_PART)
     ]
-    # Numbered: a plate's name may be no file name.
-    numbered = [(parts / f"{number:05d}", rows) for number, rows in enumerate(work)]
-    todo = [(part, rows) for part, rows in numbered if not part.with_suffix(".json").exists()]
+    todo = [(part, rows) for part, rows in work if not part.with_suffix(".json").exists()]
     with tqdm(total=len(fields), desc="cutting cells", unit="field", disable=not progress) as bar:
         bar.update(len(fields) - sum(len(rows) for _, rows in todo))
         calls = (
@@ -105,7 +103,21 @@ def crop_screen(
         )
         for done in workers(calls):
             bar.update(done)
-    return _assemble(screen, path, parts, [part for part, _ in numbered], light, scaling, config)
+    return _assemble(screen, path, parts, [part for part, _ in work], light, scaling, config)
+
+
+def _plate_folders(parts: Path, fields: pd.DataFrame) -> dict[str, Path]:
+    """Make a folder for each plate; one with a field that could not be read before is begun anew.
+
+    What was measured and cut while files were missing would be wrong now that they may be there. The folders are
+    numbered, since a plate's name may be no name of a folder.
+    """
+    folders = {plate: parts / f"{number:05d}" for number, plate in enumerate(fields["plate"].unique())}
+    for folder in folders.values():
+        if any(json.loads(file.read_text())["unreadable"] for file in folder.glob("*.json")):
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+    return folders
 
 
 def _crop_part(
@@ -120,6 +132,11 @@ def _crop_part(
             place = {"plate": row["plate"], "well": row["well"], "site": int(row["site"])}
             skipped.append({**place, "reason": str(error)})
             continue
+        if limits is None and config.dtype == "uint8":
+            raise ValueError(
+                f"plate {row['plate']}: no field could be read when the plate was measured, now one can; "
+                "run the same command again"
+            )
         try:
             cut, cells, refused = crop_cells(field, config, row.get("centres"))
         except ValueError as error:
@@ -131,7 +148,7 @@ def _crop_part(
         np.save(part.with_suffix(".npy"), np.concatenate(crops))
         pd.concat(kept).to_parquet(part.with_suffix(".kept"))
         pd.concat(rejected).to_parquet(part.with_suffix(".rejected"))
-    saved(part.with_suffix(".json"), lambda: skipped)
+    saved(part.with_suffix(".json"), lambda: {"unreadable": skipped})
     return len(rows)
 
 
@@ -145,7 +162,8 @@ def _assemble(
     config: CropConfig,
 ) -> CellStore:
     """Join the parts, in order, into one store and remove them."""
-    skipped = [entry for name in names for entry in json.loads(name.with_suffix(".json").read_text())]
+    records = [json.loads(name.with_suffix(".json").read_text()) for name in names]
+    skipped = [entry for record in records for entry in record["unreadable"]]
     for entry in skipped[:SHOWN]:
         log.warning("skipped a field: %s", entry["reason"])
     if len(skipped) > SHOWN:
@@ -172,4 +190,10 @@ def _assemble(
         source=screen.root.name,
     )
     shutil.rmtree(parts)
+    wells = screen.fields[["plate", "well"]].drop_duplicates()
+    filled = pd.MultiIndex.from_frame(store.table[["plate", "well"]].drop_duplicates())
+    empty = wells[~pd.MultiIndex.from_frame(wells).isin(filled)]
+    if len(empty):
+        first = ", ".join(f"{well.plate} {well.well}" for well in empty.head(SHOWN).itertuples())
+        log.warning("%d of %d wells have no cell and will not be scored, first %s", len(empty), len(wells), first)
     return store

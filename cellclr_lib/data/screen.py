@@ -103,9 +103,14 @@ class Screen:
         -------
         pathlib.Path
         """
-        path = self.root / field["plate"] / field[f"file_{channel}"]
-        named = self.root / field[f"path_{channel}"] / field[f"file_{channel}"]
-        return named if named.exists() and not path.exists() else path
+        unpacked, named = self._places(field, channel)
+        return named if named.exists() and not unpacked.exists() else unpacked
+
+    def _places(self, field: pd.Series, channel: str) -> tuple[Path, Path]:
+        """List the two places of an image: as the archives unpack, and as the table says (on any system)."""
+        folder = str(field[f"path_{channel}"]).replace("\\", "/")
+        file = field[f"file_{channel}"]
+        return self.root / field["plate"] / file, self.root / folder / file
 
     def load_field(self, field: pd.Series) -> np.ndarray:
         """Read all channels of one field of view.
@@ -130,7 +135,13 @@ class Screen:
         images: list[np.ndarray] = []
         for channel in self.channels:
             path = self.image_path(field, channel)
-            image = self._read(path, channel)
+            if not path.exists():
+                unpacked, named = self._places(field, channel)
+                raise FileNotFoundError(
+                    f"{unpacked} is missing (the {channel} image of its field), and so is {named}, where "
+                    "the image table says it lies; fetch the plate again"
+                )
+            image = self._read(path)
             if images and image.shape != images[0].shape:
                 raise ValueError(
                     f"{path}: {channel} is {image.shape} px where {self.channels[0]} of the same field is "
@@ -140,13 +151,25 @@ class Screen:
         return np.stack(images)
 
     @staticmethod
-    def _read(path: Path, channel: str) -> np.ndarray:
-        if not path.exists():
-            raise FileNotFoundError(f"{path} is missing (the {channel} image of its field); fetch the plate again")
+    def _read(path: Path) -> np.ndarray:
         try:
-            image: np.ndarray = tifffile.imread(path)
+            # As plain TIFF: an OME-TIFF of several files would be read together with its sister files.
+            with tifffile.TiffFile(path, is_ome=False) as file:
+                page = file.pages.first
+                if len(file.pages) != 1:
+                    raise ValueError(f"{len(file.pages)} pages where one is expected")
+                if min(page.databytecounts) == 0:
+                    raise ValueError("a part of it was never written")
+                image: np.ndarray = page.asarray()
+        except OSError as error:
+            raise OSError(f"{path} cannot be read: {error}") from error
         # tifffile and zlib raise many kinds of error on damaged files; to the caller they are one.
         except Exception as error:
+            if "imagecodecs" in str(error):
+                raise ValueError(
+                    f"{path} is compressed in a way that needs the package imagecodecs ({error}): "
+                    "pip install imagecodecs"
+                ) from error
             raise ValueError(f"{path} is damaged or no TIFF ({error}); fetch the plate again") from error
         if image.ndim != 2 or image.dtype != np.uint16:
             raise ValueError(f"{path} holds {image.shape} {image.dtype}; expected one 16-bit grey image")

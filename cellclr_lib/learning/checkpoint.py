@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 import torch
 
 from cellclr_lib import atomic
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from cellclr_lib.learning.config import TrainConfig
 
 FORMAT = "cellclr checkpoint 1"  # first entry of every checkpoint; change it when its entries change
+PLATE_MAP = ("plate", "well", "compound", "concentration_um", "role")  # columns that choose positives and controls
 FINGERPRINT_CELLS = 64  # cells, evenly spaced over the store, by which its pixels are recognised
 
 
@@ -59,7 +61,13 @@ def run_identity(store: CellStore, config: TrainConfig) -> dict[str, Any]:
         del settings[name]
     some = store.images[np.unique(np.linspace(0, len(store) - 1, FINGERPRINT_CELLS).astype(int))]
     cells = {"shape": list(store.images.shape), "dtype": str(some.dtype), "pixels": zlib.crc32(some.tobytes())}
-    return {"configuration": settings, "store": cells, "version": VERSION}
+    identity = {"configuration": settings, "store": cells, "version": VERSION}
+    if config.positives != "cell" or config.objective == "sup_con" or config.control_weight != 1:
+        # Only these trainings read the plate map.
+        columns = [name for name in PLATE_MAP if name in store.table]
+        rows = pd.util.hash_pandas_object(store.table[columns].astype(str), index=False)
+        identity["plate map"] = zlib.crc32(rows.to_numpy().tobytes())
+    return identity
 
 
 def check_same_run(wanted: dict[str, Any], found: dict[str, Any], folder: str | Path) -> None:
@@ -71,6 +79,8 @@ def check_same_run(wanted: dict[str, Any], found: dict[str, Any], folder: str | 
         what = "another configuration: " + ", ".join(
             f"{name} is {theirs.get(name)!r} there and {ours[name]!r} here" for name in differing
         )
+    elif wanted.get("plate map") != found.get("plate map"):
+        what = "another plate map"
     elif wanted["store"] != found["store"]:
         what = f"other cells, {found['store']['shape']} there and {wanted['store']['shape']} here"
     else:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cellclr_lib.learning.training import EpochState
 
 VERSION = 1  # raise it when the same features give other scores
+COLUMNS = ("plate", "well", "batch", "compound", "concentration_um")  # of the store
 
 
 class ReplicateRetrieval:
@@ -37,13 +38,25 @@ class ReplicateRetrieval:
     seed : int
         Of the choice of cells.
 
+    Raises
+    ------
+    ValueError
+        If the store's table lacks one of these columns.
+
     Notes
     -----
     Both scores use the plate map and no mechanism of action, so they may choose epochs and settings; NSC and NSCB,
     which are reported, may not.
     """
 
-    def __init__(self, store: CellStore, cells_per_well: int | None = 16, every: int = 1, seed: int = 0) -> None:
+    def __init__(
+        self, store: CellStore, *, cells_per_well: int | None = 16, every: int = 1, seed: int = 0
+    ) -> None:
+        if missing := [name for name in COLUMNS if name not in store.table]:
+            raise ValueError(
+                f"{store.path} lacks the columns {', '.join(missing)}; replicate retrieval needs the plate map: "
+                "cut the crops again from a screen with its tables"
+            )
         self.store, self.every = store, every
         order = np.random.default_rng(seed).permutation(len(store))
         rank = store.table.iloc[order].groupby(["plate", "well"]).cumcount()

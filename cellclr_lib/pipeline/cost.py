@@ -23,15 +23,15 @@ PROBE_CELLS = 32  # of the training steps that are timed
 LINE_MBIT_S = 100.0  # of the network
 
 
-def estimate(config: Reproduction, screen: str | Path) -> pd.DataFrame:
+def estimate(screen: str | Path, config: Reproduction) -> pd.DataFrame:
     """Estimate disk and hours of each stage, from rates measured now; nothing is fetched or made.
 
     Parameters
     ----------
-    config : Reproduction
     screen : path-like
         Folder of the screen; its tables are read if they are there. If not, those of a simulation are taken, whose
         annotated wells lie where the real ones do.
+    config : Reproduction
 
     Returns
     -------

@@ -4,6 +4,9 @@ Each stage leaves its result in one folder and is passed over once that is there
 is resumed by the same command. Explained in chapter 9, *the real screen*.
 """
 
+import hashlib
+import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,11 +17,14 @@ import pandas as pd
 
 from cellclr_lib import atomic
 from cellclr_lib.data import CellStore, CropConfig, Screen, SimulationConfig, archives, crop_screen, simulate
+from cellclr_lib.data.screen import IMAGE_TABLE, MOA_TABLE
 from cellclr_lib.learning import TrainConfig, embed, train
 from cellclr_lib.pipeline.callbacks import ReplicateRetrieval
+from cellclr_lib.pipeline.feature_file import load_features, save_features
 from cellclr_lib.profiles import tabulate_scores
 from cellclr_lib.settings import load_yaml, save_yaml
 
+MADE = ("config.yaml", "screen.json", "store", "run", "features.npy", "features.json", "scores.csv")
 ROLES = ("control", "positive_control", "treatment", "unannotated")
 COLUMNS = ["protocol", "post", "nsc", "nsc_low", "nsc_high", "nscb", "nscb_low", "nscb_high", "drop"]
 
@@ -42,7 +48,12 @@ class Reproduction:
 
 
 def reproduce(
-    screen: str | Path, config: Reproduction, out: str | Path, *, say: Callable[[str], object] = print
+    screen: str | Path,
+    config: Reproduction,
+    out: str | Path,
+    *,
+    redo: bool = False,
+    say: Callable[[str], object] = print,
 ) -> pd.DataFrame:
     """Run all stages, or those that are left.
 
@@ -52,7 +63,9 @@ def reproduce(
         Folder of the screen, in BBBC021's layout; downloads and simulations go there.
     config : Reproduction
     out : path-like
-        Folder of everything that is made: ``config.yaml store/ run/ features.npy scores.csv``.
+        Folder of everything that is made: ``config.yaml screen.json store/ run/ features.npy scores.csv``.
+    redo : bool
+        Remove what `out` holds of an earlier run first.
     say : callable
         Called with a line of text before each stage.
 
@@ -64,12 +77,18 @@ def reproduce(
     Raises
     ------
     ValueError
-        If `out` was begun with another configuration, or as the stages do.
+        If `out` was begun with another configuration or from other tables, or as the stages do.
     """
     root, out = Path(screen), Path(out)
+    if redo:
+        for name in MADE:
+            remove = shutil.rmtree if (out / name).is_dir() else Path.unlink
+            if (out / name).exists():
+                remove(out / name)
     _claim(config, out)
     say(f"screen: {root}")
     images = _screen(config, root)
+    _claim_screen(images, out)
     say(f"crops: {out / 'store'}, from {len(images.fields):,} fields on {images.fields['plate'].nunique()} plates")
     store = _store(config, images, out / "store")
     epoch = min(config.training.cells_per_epoch or len(store), len(store))
@@ -96,6 +115,21 @@ def _claim(config: Reproduction, out: Path) -> None:
     save_yaml(config, file)
 
 
+def _claim_screen(screen: Screen, out: Path) -> None:
+    """Record the tables of the screen in `out`, or refuse results that were made from others."""
+    now = {
+        name: hashlib.sha256((screen.root / name).read_bytes()).hexdigest() for name in (IMAGE_TABLE, MOA_TABLE)
+    }
+    file = out / "screen.json"
+    if file.exists():
+        before = json.loads(file.read_text())
+        if changed := [name for name in now if before.get(name) != now[name]]:
+            raise ValueError(
+                f"{out} was made from another {changed[0]} ({file}); take another --out, or --redo to begin anew"
+            )
+    atomic.write_text(file, json.dumps(now, indent=1) + "\n")
+
+
 def _screen(config: Reproduction, root: Path) -> Screen:
     if config.source == "simulate":
         simulate(config.simulation, root)
@@ -106,8 +140,14 @@ def _screen(config: Reproduction, root: Path) -> Screen:
         plates = everything if config.plates == "all" else archives.annotated_plates(tables)
         archives.download_plates(root, plates, base=base)
     screen = Screen(root)
-    there = [plate for plate in screen.fields["plate"].unique() if (root / plate).is_dir()]
+    there = [plate for plate in screen.fields["plate"].unique() if _has_images(screen, plate)]
     return screen.subset(screen.fields["role"].isin(config.roles) & screen.fields["plate"].isin(there))
+
+
+def _has_images(screen: Screen, plate: str) -> bool:
+    """Test whether any image of a plate is there, wherever the image table says."""
+    rows = screen.fields[screen.fields["plate"] == plate]
+    return any(screen.image_path(field, screen.channels[0]).exists() for _, field in rows.iterrows())
 
 
 def _store(config: Reproduction, screen: Screen, folder: Path) -> CellStore:
@@ -118,7 +158,5 @@ def _store(config: Reproduction, screen: Screen, folder: Path) -> CellStore:
 
 def _features(checkpoint: Path, store: CellStore, device: str, file: Path) -> np.ndarray:
     if not file.exists():
-        with atomic.new_file(file) as part:
-            np.save(part, embed(store, checkpoint, device=device))
-    feats: np.ndarray = np.load(file)
-    return feats
+        save_features(embed(store, checkpoint, device=device), store, file)
+    return load_features(file, store)

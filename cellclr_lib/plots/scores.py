@@ -21,7 +21,7 @@ POST_NAMES = {"none": "raw", "z_score": "z-score", "whitening": "whitening", "tv
 METRICS = {"nsc": "NSC", "nscb": "NSCB", "drop": "drop"}
 
 
-def _row_names(mean: pd.DataFrame) -> list[str]:
+def row_names(mean: pd.DataFrame) -> list[str]:
     """Name each row, such as "SimCLR, whitening"."""
     return [
         f"{METHOD_NAMES.get(method, method)}, {POST_NAMES.get(post, post)}"
@@ -29,7 +29,7 @@ def _row_names(mean: pd.DataFrame) -> list[str]:
     ]
 
 
-def _bars(mean: pd.DataFrame, metric: str) -> dict[str, Any]:
+def error_bars(mean: pd.DataFrame, metric: str) -> dict[str, Any]:
     """Make Plotly's asymmetric error bar for one metric, in per cent."""
     return {
         "type": "data",
@@ -112,7 +112,7 @@ def score_intervals(scores: pd.DataFrame, chance: dict[str, float] | None = None
     plotly.graph_objects.Figure
     """
     mean = over_seeds(scores)
-    rows = _row_names(mean)
+    rows = row_names(mean)
     figure = go.Figure()
     for metric, colour, shift in (("nsc", ACCENTS[0], 0.16), ("nscb", ACCENTS[1], -0.16)):
         place = np.arange(len(mean))[::-1] + shift
@@ -123,7 +123,7 @@ def score_intervals(scores: pd.DataFrame, chance: dict[str, float] | None = None
             name=METRICS[metric],
             legendgroup=metric,
             marker={"color": colour, "size": 10, "symbol": "line-ns-open", "line": {"width": 3}},
-            error_x=_bars(mean, metric),
+            error_x=error_bars(mean, metric),
             text=rows,
             hovertemplate="%{text}: %{x:.1f} %<extra>" + METRICS[metric] + "</extra>",
         )

@@ -23,7 +23,7 @@ CURVES = {
 
 
 def training_curves(history: pd.DataFrame, baselines: dict[str, dict[str, float]] | None = None) -> go.Figure:
-    """Show panels of loss, top-1, learning rate and whatever `on_epoch` added, by epoch.
+    """Show panels of loss, top-1, learning rate and scores by epoch.
 
     Parameters
     ----------

@@ -119,7 +119,7 @@ def retrieval(
 
     Notes
     -----
-    Similarity is the cosine. Numbers (concentrations) are compared at ten significant digits. NSC, NSCB, replicate
+    Similarity is the cosine. Numbers (concentrations) are compared at six significant digits. NSC, NSCB, replicate
     retrieval and week accuracy are this function with other columns; see `cellclr_lib.profiles.metrics`. Explained
     in chapter 6, *evaluation*.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ from cellclr_lib.profiles.uncertainty import bootstrap_interval, drop_interval, 
 
 if TYPE_CHECKING:
     from cellclr_lib.profiles.tables import Annotations, Features
+
+log = logging.getLogger(__name__)
 
 
 def tabulate_scores(
@@ -46,12 +49,13 @@ def tabulate_scores(
     pandas.DataFrame
         One row per post-processing: ``post``; ``nsc nscb drop`` as shares in [0, 1], each with the ends ``_low
         _high`` of its 95 % interval (bootstrap over compounds); ``nsc_correct nsc_total nscb_correct nscb_total``;
-        ``nsc_chance nscb_chance``, the mean over MoAs shuffled over compounds.
+        ``nsc_chance nscb_chance``, the mean over MoAs shuffled over compounds. A post-processing that cannot be
+        fitted, such as TVN where a week has no DMSO, has scores of NaN; ``.attrs["not_scored"]`` tells why.
 
     Raises
     ------
     ValueError
-        If a post-processing is unknown, or as for the functions that are called.
+        If a post-processing is unknown, none can be fitted, or as for the functions that are called.
 
     Notes
     -----
@@ -71,9 +75,19 @@ def tabulate_scores(
     """
     cells = Profiles(meta, feats)
     meta, feats = aggregate_wells(cells.meta, cells.feats)
-    rows = []
+    if unknown := [post for post in posts if post not in POSTS]:
+        raise ValueError(f"post-processing must be one of {tuple(POSTS)}, not {unknown[0]!r}")
+    rows: list[dict[str, object]] = []
+    not_scored: dict[str, str] = {}
     for post in posts:
-        table, profiles = aggregate_treatments(meta, postprocess(meta, feats, post))
+        try:
+            processed = postprocess(meta, feats, post)
+        except ValueError as error:
+            log.warning("%s is not scored: %s", post, error)
+            not_scored[post] = str(error)
+            rows.append({"post": post})
+            continue
+        table, profiles = aggregate_treatments(meta, processed)
         scores = {"nsc": nsc(table, profiles, protocol=protocol), "nscb": nscb(table, profiles, protocol=protocol)}
         row: dict[str, object] = {"post": post}
         for (name, score), metric in zip(scores.items(), (nsc, nscb), strict=True):
@@ -83,4 +97,10 @@ def tabulate_scores(
             row |= {f"{name}_correct": score.correct, f"{name}_total": score.total, f"{name}_chance": null.mean()}
         low, high = drop_interval(*scores.values(), draws=draws, seed=seed)
         rows.append(row | {"drop": drop(*scores.values()), "drop_low": low, "drop_high": high})
-    return pd.DataFrame(rows)
+    if len(not_scored) == len(rows):
+        raise ValueError(next(iter(not_scored.values())))
+    rows.sort(key=len, reverse=True)  # the columns are those of a whole row
+    columns = list(rows[0])
+    out = pd.DataFrame(rows, columns=columns).set_index("post").loc[list(posts)].reset_index()
+    out.attrs["not_scored"] = not_scored
+    return out

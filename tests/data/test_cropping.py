@@ -106,8 +106,9 @@ def test_nothing_readable_is_an_error(tiny_screen, tmp_path):
         crop_screen(Screen(tmp_path), CropConfig(), tmp_path / "store", jobs=1, progress=False)
 
 
-def test_a_killed_run_goes_on_where_it_stopped(damaged, tmp_path, monkeypatch):
-    undisturbed = crop_screen(damaged, CropConfig(), tmp_path / "whole", jobs=1, progress=False)
+def test_a_killed_run_resumes_where_it_stopped(tiny_screen, tmp_path, monkeypatch):
+    two = tiny_screen.subset(tiny_screen.fields["plate"].isin(tiny_screen.fields["plate"].unique()[:2]))
+    undisturbed = crop_screen(two, CropConfig(), tmp_path / "whole", jobs=1, progress=False)
     cut, whole = [], module._crop_part
 
     def dies_after_one(screen, rows, part, limits, config):
@@ -118,7 +119,7 @@ def test_a_killed_run_goes_on_where_it_stopped(damaged, tmp_path, monkeypatch):
 
     monkeypatch.setattr(module, "_crop_part", dies_after_one)
     with joblib.parallel_config("sequential"), pytest.raises(KeyboardInterrupt):
-        crop_screen(damaged, CropConfig(), tmp_path / "killed", jobs=1, progress=False)
+        crop_screen(two, CropConfig(), tmp_path / "killed", jobs=1, progress=False)
     assert not (tmp_path / "killed" / "store.json").exists()
 
     def counts(screen, rows, part, limits, config):
@@ -126,9 +127,50 @@ def test_a_killed_run_goes_on_where_it_stopped(damaged, tmp_path, monkeypatch):
         return whole(screen, rows, part, limits, config)
 
     monkeypatch.setattr(module, "_crop_part", counts)
-    store = crop_screen(damaged, CropConfig(), tmp_path / "killed", jobs=1, progress=False)
+    store = crop_screen(two, CropConfig(), tmp_path / "killed", jobs=1, progress=False)
     np.testing.assert_array_equal(store.images, undisturbed.images)
     assert not list(store.path.glob("parts-*"))
+
+
+@pytest.mark.parametrize("correction", [False, True])
+def test_what_was_measured_while_files_were_missing_is_measured_again(
+    tiny_screen, damaged, tmp_path, monkeypatch, correction
+):
+    """Limits, light and cells of the plate whose file comes back are those of a screen that was always whole."""
+    config = CropConfig(illumination_correction=correction)
+    plates = damaged.fields["plate"].unique()
+    whole = tiny_screen.subset(tiny_screen.fields["plate"].isin(plates))
+    expected = crop_screen(whole, config, tmp_path / "expected", jobs=1, progress=False)
+
+    def dies(*arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_assemble", dies)
+        with pytest.raises(KeyboardInterrupt):
+            crop_screen(damaged, config, tmp_path / "store", jobs=1, progress=False)
+    field = damaged.fields.iloc[1]
+    shutil.copy(tiny_screen.image_path(field, "actin"), damaged.image_path(field, "actin"))
+    store = crop_screen(damaged, config, tmp_path / "store", jobs=1, progress=False)
+    np.testing.assert_array_equal(store.images, expected.images)
+    assert store.info["scaling"] == expected.info["scaling"] and not store.info["skipped"]
+
+
+def test_a_plate_without_a_readable_field_has_no_limits(tiny_screen, damaged, tmp_path):
+    plate = damaged.fields["plate"].iloc[0]
+    shutil.rmtree(damaged.root / plate)
+    store = crop_screen(damaged, CropConfig(), tmp_path / "store", jobs=1, progress=False)
+    assert plate not in store.info["scaling"] and len(store.info["scaling"]) == 1
+    assert plate not in set(store.table["plate"])
+
+
+def test_wells_that_lose_all_cells_are_named(damaged, tmp_path, caplog):
+    store = crop_screen(damaged, CropConfig(), tmp_path / "store", jobs=1, progress=False)
+    missing = damaged.fields.iloc[1]
+    lost = len(damaged.wells) - len(store.table.drop_duplicates(["plate", "well"]))
+    assert lost >= 1
+    assert f"{lost} of {len(damaged.wells)} wells have no cell" in caplog.text
+    assert f"{missing['plate']} {missing['well']}" in caplog.text
 
 
 def test_other_settings_do_not_mix_with_an_unfinished_run(damaged, tmp_path):

@@ -1,11 +1,13 @@
 """A screen is what its tables say; damaged images are named."""
 
+import importlib.util
 import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+from PIL import Image
 
 from cellclr_lib.data import Screen
 
@@ -69,10 +71,66 @@ def test_the_folder_named_in_the_table_is_the_second_place(copy):
     np.testing.assert_array_equal(copy.load_field(field), expected)
 
 
-def test_a_missing_image_is_named(copy):
+def test_a_missing_image_is_named_with_both_places(copy):
     field = copy.fields.iloc[0]
     copy.image_path(field, "tubulin").unlink()
-    with pytest.raises(FileNotFoundError, match=field["file_tubulin"]):
+    with pytest.raises(FileNotFoundError, match=field["file_tubulin"]) as error:
+        copy.load_field(field)
+    for folder in (field["plate"], field["path_tubulin"]):
+        assert str(copy.root / folder / field["file_tubulin"]) in str(error.value)
+
+
+def test_a_table_written_on_windows(copy):
+    field = copy.fields.iloc[0]
+    expected = copy.load_field(field)
+    (copy.root / field["path_dna"]).parent.mkdir(exist_ok=True)
+    shutil.move(copy.root / field["plate"], copy.root / field["path_dna"])
+    paths = {name: field[name].replace("/", "\\") for name in field.index if name.startswith("path_")}
+    assert any("\\" in path for path in paths.values())
+    np.testing.assert_array_equal(copy.load_field(pd.Series({**field, **paths})), expected)
+
+
+def test_one_file_of_a_set_is_read_alone(copy):
+    """An OME-TIFF of several files names its sister files; only the one that is asked for is read."""
+    field = copy.fields.iloc[0]
+    expected = copy.load_field(field)
+    names = {channel: copy.image_path(field, channel) for channel in copy.channels}
+    planes = "".join(
+        f'<TiffData IFD="0" FirstC="{i}"><UUID FileName="{path.name}">urn:uuid:{i}</UUID></TiffData>'
+        for i, path in enumerate(names.values())
+    )
+    height, width = expected.shape[1:]
+    for i, path in enumerate(names.values()):
+        xml = (
+            '<?xml version="1.0" encoding="UTF-8"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" '
+            f'UUID="urn:uuid:{i}"><Image ID="Image:0"><Pixels ID="Pixels:0" DimensionOrder="XYCZT" Type="uint16" '
+            f'SizeX="{width}" SizeY="{height}" SizeC="3" SizeZ="1" SizeT="1" BigEndian="false">{planes}'
+            "</Pixels></Image></OME>"
+        )
+        tifffile.imwrite(path, expected[i], description=xml, metadata=None)
+    np.testing.assert_array_equal(copy.load_field(field), expected)
+
+
+def test_a_codec_that_is_missing_is_the_remedy(copy):
+    field = copy.fields.iloc[0]
+    expected = copy.load_field(field)
+    Image.fromarray(expected[0]).save(copy.image_path(field, "dna"), format="TIFF", compression="tiff_lzw")
+    if importlib.util.find_spec("imagecodecs"):
+        np.testing.assert_array_equal(copy.load_field(field), expected)
+    else:
+        with pytest.raises(ValueError, match="pip install imagecodecs") as error:
+            copy.load_field(field)
+        assert "fetch" not in str(error.value)
+
+
+def test_a_part_that_was_never_written_is_no_black_row(copy):
+    field = copy.fields.iloc[0]
+    path = copy.image_path(field, "dna")
+    tifffile.imwrite(path, copy.load_field(field)[0], rowsperstrip=16)
+    with tifffile.TiffFile(path, mode="r+b") as file:
+        counts = list(file.pages[0].databytecounts)
+        file.pages[0].tags["StripByteCounts"].overwrite([*counts[:-1], 0])
+    with pytest.raises(ValueError, match="damaged or no TIFF .a part of it was never written"):
         copy.load_field(field)
 
 

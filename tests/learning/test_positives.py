@@ -106,7 +106,33 @@ def test_pairs_change_the_training(tmp_path):
         )  # fmt: skip
         losses[kind] = train(store, config).history["top1"].iloc[0]
     assert losses["cell"] == 1.0  # two equal pictures
-    assert max(losses["well"], losses["treatment"]) < 0.5  # noise has no kin
+    assert max(losses["well"], losses["treatment"]) < 0.5  # noise has no partner
+
+
+@pytest.mark.parametrize(
+    ("change", "reads_the_plate_map"),
+    [
+        ({}, False),
+        ({"positives": "treatment"}, True),
+        ({"positives": "well", "objective": "sup_con"}, True),
+        ({"control_weight": 0.5}, True),
+    ],
+)
+def test_a_corrected_plate_map_asks_for_another_training(tmp_path, change, reads_the_plate_map):
+    """Where the plate map chooses cells, an encoder of the old one is not handed out as that of the new one."""
+    images = np.random.default_rng(1).integers(0, 255, (64, 2, 24, 24), dtype=np.uint8)
+    wrong = CellStore.from_arrays(images, TABLE[:64], tmp_path / "wrong")
+    table = TABLE[:64].assign(compound=np.roll(TABLE["compound"][:64], 1))
+    right = CellStore.from_arrays(images, table, tmp_path / "right")
+    config = TrainConfig(
+        input_px=16, epochs=1, batch_size=16, device="cpu", folder=str(tmp_path / "run"), **change
+    )  # fmt: skip
+    first = train(wrong, config)
+    if reads_the_plate_map:
+        with pytest.raises(ValueError, match="holds a training of another plate map"):
+            train(right, config)
+    else:
+        pd.testing.assert_frame_equal(train(right, config).history, first.history)
 
 
 def test_an_unknown_kind_is_refused():

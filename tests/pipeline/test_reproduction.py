@@ -1,9 +1,11 @@
 """From nothing to the table by one command, killed at every stage in turn."""
 
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -58,6 +60,39 @@ def test_other_settings_need_another_folder(undisturbed):
         reproduce(screen, replace(CONFIG, protocols=("strict",)), out)
 
 
+def test_results_of_corrected_mechanisms_are_made_anew(undisturbed, tmp_path):
+    screen, out = tmp_path / "screen", tmp_path / "out"
+    shutil.copytree(undisturbed[0], screen)
+    shutil.copytree(undisturbed[1], out)
+    config = replace(CONFIG, source="folder")
+    save_yaml(config, out / "config.yaml")
+    quiet = {"say": lambda text: None}
+    before = reproduce(screen, config, out, **quiet)
+    moa = pd.read_csv(screen / "BBBC021_v1_moa.csv")
+    treated = moa["moa"] != "DMSO"
+    by_compound = moa[treated].drop_duplicates("compound").set_index("compound")["moa"]
+    turned = dict(zip(by_compound.index, np.roll(by_compound, 1), strict=True))
+    moa.loc[treated, "moa"] = moa.loc[treated, "compound"].map(turned)
+    moa.to_csv(screen / "BBBC021_v1_moa.csv", index=False)
+    with pytest.raises(ValueError, match=r"made from another BBBC021_v1_moa\.csv .*--redo"):
+        reproduce(screen, config, out, **quiet)
+    after = reproduce(screen, config, out, redo=True, **quiet)
+    assert not before["nsc"].equals(after["nsc"])
+    pd.testing.assert_frame_equal(after, reproduce(screen, config, tmp_path / "new", **quiet))
+
+
+def test_plates_lie_where_the_image_table_says(undisturbed, tmp_path):
+    screen = tmp_path / "screen"
+    shutil.copytree(undisturbed[0], screen)
+    table = pd.read_csv(screen / "BBBC021_v1_image.csv")
+    plate, folder = table[["Image_Metadata_Plate_DAPI", "Image_PathName_DAPI"]].iloc[0]
+    (screen / folder).parent.mkdir(exist_ok=True)
+    shutil.move(screen / plate, screen / folder)
+    reproduce(screen, replace(CONFIG, source="folder"), tmp_path / "out", say=lambda text: None)
+    cells = pd.read_parquet(tmp_path / "out" / "store" / "cells.parquet")
+    assert set(cells["plate"]) == set(table["Image_Metadata_Plate_DAPI"])
+
+
 def test_only_the_wells_of_some_roles(undisturbed, tmp_path):
     screen, _ = undisturbed
     reproduce(screen, replace(CONFIG, roles=("control", "treatment")), tmp_path, say=lambda text: None)
@@ -68,18 +103,18 @@ def test_only_the_wells_of_some_roles(undisturbed, tmp_path):
 
 
 def test_an_estimate_makes_nothing(tmp_path, capsys):
-    cost = estimate(CONFIG, tmp_path / "screen").set_index("stage")
+    cost = estimate(tmp_path / "screen", CONFIG).set_index("stage")
     assert list(cost.index) == ["crops", "training", "features"] and (cost["hours"] > 0).all()
     assert not list(tmp_path.iterdir())
     twice = replace(CONFIG, training=replace(CONFIG.training, epochs=4))
-    more = estimate(twice, tmp_path / "screen").set_index("stage")
+    more = estimate(tmp_path / "screen", twice).set_index("stage")
     cells = [int(table.loc["training", "basis"].split()[0].replace(",", "")) for table in (cost, more)]
     assert cells[1] == 2 * cells[0]
 
 
 @pytest.mark.real
 def test_an_estimate_of_the_real_screen(real_screen):
-    cost = estimate(replace(CONFIG, source="download"), real_screen.root).set_index("stage")
+    cost = estimate(real_screen.root, replace(CONFIG, source="download")).set_index("stage")
     assert 30 < cost.loc["screen", "disk_gb"] < 120 and 5 < cost.loc["crops", "disk_gb"] < 60
     assert "archives of 0.84 GB" in cost.loc["screen", "basis"]
 

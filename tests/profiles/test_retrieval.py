@@ -17,7 +17,7 @@ def noisy(seed, n=40):
             "plate": rng.choice(list("pqr"), n),
             "batch": [tuple(rng.permutation(weeks)[: rng.integers(1, 3)]) for _ in range(n)],
             "compound": rng.choice(list("abcdef"), n),
-            "dose": rng.choice([0.3, 1.0], n) * (1 + 1e-12 * rng.normal(size=n)),  # equal at ten digits
+            "dose": rng.choice([0.3, 1.0], n) * (1 + 1e-8 * rng.normal(size=n)),  # equal at six digits
             "moa": rng.choice(["M", "N", "O"], n),
         }
     )
@@ -30,7 +30,7 @@ def slowly(meta, feats, same, different, right, queries, answerable_only, drop_c
     def agree(column, i, j):
         first, second = (meta[column].iloc[k] for k in (i, j))
         if column == "dose":
-            return f"{first:.9e}" == f"{second:.9e}"
+            return f"{first:.5e}" == f"{second:.5e}"
         if isinstance(first, tuple):
             return bool(set(first) & set(second))
         return first == second

@@ -82,6 +82,16 @@ def test_cells_and_wells_give_the_same(cells):
     )
 
 
+def test_a_week_without_dmso_costs_only_what_needs_it(cells, caplog):
+    meta, feats = cells
+    kept = ((meta["batch"] != "Week2") | (meta["compound"] != "DMSO")).to_numpy()
+    table = tabulate_scores(meta[kept], feats[kept], draws=20, null_draws=2).set_index("post")
+    assert table.loc["tvn"].isna().all() and table.drop(index="tvn").notna().all(axis=None)
+    assert "Week2" in table.attrs["not_scored"]["tvn"] and "tvn is not scored" in caplog.text
+    with pytest.raises(ValueError, match="Week2"):
+        tabulate_scores(meta[kept], feats[kept], posts=["tvn"])
+
+
 def test_unknown_post_processing(cells):
     with pytest.raises(ValueError, match="whitening"):
         postprocess(*aggregate_wells(*cells), "magic")

@@ -64,6 +64,16 @@ def test_the_command_refuses_too(sweep, tmp_path):
     assert "tuning.cluster" in imported and "torch" not in imported  # torch takes seconds
 
 
+def test_an_address_is_no_folder(tmp_path, monkeypatch, capsys):
+    from tuning.sweep import main
+
+    monkeypatch.chdir(tmp_path)
+    for given in (["--storage", "s3://bucket/sweeps"], ["--resume", "--storage=s3://bucket", "--name", "one"]):
+        assert main(given) == 1
+        assert "is an address" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_command_refuses_before_it_starts_ray(sweep, tmp_path, monkeypatch, capsys):
     started = []
     ray = SimpleNamespace(init=lambda *_, **__: started.append("ray"), shutdown=lambda: None, nodes=list)
