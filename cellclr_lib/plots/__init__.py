@@ -1,7 +1,7 @@
 """Draw the figures that more than one page or a report needs: tables in, Plotly figures out.
 
 `style` holds the palette and the look, `pictures` merges stains to colour, `images` shows cells and fields,
-`plates` what lies in the wells of a plate, `training` curves and the embedding map, `scores` NSC and NSCB,
+`plates` what lies in the wells of a plate, `training` curves and the embedding map, `scores` and `score_paths` NSC and NSCB,
 `sweeps` and `parallel` the results of a sweep, `ablations` which settings pay. What one chapter alone draws is in
 `book/figures`.
 """
@@ -12,7 +12,8 @@ from cellclr_lib.plots.images import field, montage, pairs
 from cellclr_lib.plots.parallel import sweep_parallel
 from cellclr_lib.plots.pictures import composite
 from cellclr_lib.plots.plates import moa_code, moa_plate_map, plate_map
-from cellclr_lib.plots.scores import confusion, leaders, score_intervals, score_path, score_table
+from cellclr_lib.plots.score_paths import score_path
+from cellclr_lib.plots.scores import confusion, leaders, score_intervals, score_table
 from cellclr_lib.plots.style import moa_colour, note
 from cellclr_lib.plots.sweeps import sweep_agreement, sweep_curves, sweep_heatmap
 from cellclr_lib.plots.training import embedding_map, training_curves

@@ -221,10 +221,12 @@ def test_agreement_draws_both_scores_and_their_rank_correlation(results):
 def test_rank_correlation_is_spearman_s():
     rng = np.random.default_rng(0)
     first, second = rng.normal(size=30).round(1), rng.normal(size=30).round(1)  # with ties
-    ranks = [
-        [(values < value).sum() + ((values == value).sum() + 1) / 2 for value in values] for values in (first, second)
-    ]
-    assert _trials.spearman(first, second) == pytest.approx(np.corrcoef(*ranks)[0, 1])
+
+    def ranks(values):
+        return [(values < value).sum() + ((values == value).sum() + 1) / 2 for value in values]
+
+    expected = np.corrcoef(ranks(first), ranks(second))[0, 1]
+    assert _trials.spearman(first, second) == pytest.approx(expected)
     assert np.isnan(_trials.spearman([1, 2], [1, 2]))
 
 
