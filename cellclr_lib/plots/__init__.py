@@ -1,9 +1,9 @@
 """Draw the figures that more than one page or a report needs: tables in, Plotly figures out.
 
 `style` holds the palette and the look, `pictures` merges stains to colour, `images` shows cells and fields,
-`plates` what lies in the wells of a plate, `training` curves and the embedding map, `scores` and `score_paths` NSC and NSCB,
-`sweeps` and `parallel` the results of a sweep, `ablations` which settings pay. What one chapter alone draws is in
-`book/figures`.
+`plates` what lies in the wells of a plate, `training` curves and the embedding map, `scores` and `score_paths` NSC
+and NSCB, `sweeps` and `parallel` the results of a sweep, `ablations` which settings pay. What one chapter alone
+draws is in `book/figures`.
 """
 
 from cellclr_lib.plots import style
