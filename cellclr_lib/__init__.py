@@ -4,7 +4,7 @@ Data flows in this order: `data` turns a screen into single cells, `views` draws
 trains an encoder and turns cells into features, `profiles` turns features into scores. `baselines` holds what
 learning must beat, `pipeline` joins the stages, `plots` draws figures. `settings` reads and saves settings,
 `atomic` writes files whole or not at all, `annotations` holds the columns of a well. `cli` is the command line,
-`options` its options.
+`cli_options` its options.
 """
 
 from importlib.metadata import PackageNotFoundError, version
@@ -20,7 +20,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "cli",
         "data",
         "learning",
-        "options",
+        "cli_options",
         "pipeline",
         "plots",
         "profiles",

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from cellclr_lib.options import (
+from cellclr_lib.cli_options import (
     Crop,
     Download,
     Embed,

@@ -1,9 +1,15 @@
 """What the book's own Sphinx extensions compute: reading times, the API reference, links to chapters."""
 
-from dataclasses import dataclass
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from sphinx.pycode import ModuleAnalyzer
+
+from cellclr_lib.data import CropConfig, SimulationConfig
+from cellclr_lib.learning import TrainConfig
+from cellclr_lib.pipeline.reproduction import Reproduction
+from cellclr_lib.views import ViewConfig
 
 BOOK = Path(__file__).resolve().parent.parent / "book"
 
@@ -52,23 +58,12 @@ def test_minutes_follow_the_words(count, expected):
     assert minutes("word " * count) == expected
 
 
-@dataclass(frozen=True)
-class Settings:
-    """Two settings."""
-
-    size: int = 3  # how large, in px_
-    # not of the next field
-    name: str = "a"
-    ends: tuple[float, float] = (0.0, 1.0)  # low *and* high
-
-
-def test_settings_show_type_default_and_comment():
-    from api_reference import field_comments, settings
-
-    assert field_comments(Settings) == {"size": "how large, in px_", "name": "", "ends": "low *and* high"}
-    lines = settings(Settings)
-    assert "size : int, default 3" in lines
-    assert "    how large, in px\\_" in lines and "    low \\*and\\* high" in lines
+@pytest.mark.parametrize("settings", [SimulationConfig, CropConfig, ViewConfig, TrainConfig, Reproduction])
+def test_the_reference_knows_the_meaning_of_every_setting(settings):
+    """Autodoc shows the comments of fields that begin with ``#:``."""
+    comments = ModuleAnalyzer.for_module(settings.__module__).find_attr_docs()
+    for field in fields(settings):
+        assert comments.get((settings.__name__, field.name)), field.name
 
 
 def test_every_mentioned_chapter_exists():

@@ -11,9 +11,9 @@ import pytest
 import yaml
 
 from cellclr_lib.cli import COMMANDS, main
+from cellclr_lib.cli_options import Train, parse
 from cellclr_lib.data import CellStore, CropConfig, Screen, SimulationConfig
 from cellclr_lib.learning import TrainConfig
-from cellclr_lib.options import Train, parse
 from cellclr_lib.pipeline.reproduction import Reproduction
 from cellclr_lib.views import ViewConfig
 

@@ -80,7 +80,7 @@ def test_composite_is_black_where_dark_and_the_stain_s_colour_where_bright():
     images[0, 1, :5] = 200
     merged = plots.composite(images, percentiles=(0, 100))
     assert merged.shape == (1, 10, 10, 3) and merged.dtype == np.uint8
-    assert tuple(merged[0, 0, 0]) == plots.pictures.CHANNEL_COLOURS["tubulin"]
+    assert tuple(merged[0, 0, 0]) == plots.compositing.CHANNEL_COLOURS["tubulin"]
     assert not merged[0, 9].any()
     with pytest.raises(ValueError, match="expected"):
         plots.composite(images[:, :2])
@@ -88,7 +88,7 @@ def test_composite_is_black_where_dark_and_the_stain_s_colour_where_bright():
 
 def test_sheet_lays_tiles_row_by_row():
     tiles = np.arange(5, dtype=np.uint8)[:, None, None, None] * np.ones((1, 2, 3, 3), np.uint8)
-    sheet = plots.pictures.sheet(tiles, columns=2)
+    sheet = plots.compositing.sheet(tiles, columns=2)
     assert sheet.shape == (6, 6, 3)
     assert [sheet[2 * (i // 2), 3 * (i % 2), 0] for i in range(6)] == [0, 1, 2, 3, 4, 0]
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this folder is not installed as a package
 
+from cellclr_lib.cli_options import refuse_addresses
 from cellclr_lib.data import CellStore
-from cellclr_lib.options import refuse_addresses
 from tuning import cluster
 
 RESUMED = {"resume", "storage", "name", "address", "cpus"}  # what may be said again; the plan holds the rest

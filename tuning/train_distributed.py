@@ -15,9 +15,9 @@ from ray.train.torch import TorchTrainer
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this folder is not installed as a package
 
+from cellclr_lib.cli_options import STORE, parse
 from cellclr_lib.data import CellStore
 from cellclr_lib.learning import TrainConfig
-from cellclr_lib.options import STORE, parse
 from tuning import cluster
 
 

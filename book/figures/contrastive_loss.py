@@ -4,7 +4,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from cellclr_lib.plots.pictures import canvas, colour_key, composite, scale_bar, sheet
+from cellclr_lib.plots.compositing import canvas, colour_key, composite, scale_bar, sheet
 from cellclr_lib.plots.style import ACCENTS, GRID, NEUTRAL, bare, moa_colour
 
 MARKED = "#ffc33b"  # frames, as in the pictures of fields

@@ -6,7 +6,7 @@ Explained in chapter 1, the screen.
 import numpy as np
 import plotly.graph_objects as go
 
-from cellclr_lib.plots.pictures import (
+from cellclr_lib.plots.compositing import (
     GAMMA,
     canvas,
     channel_colours,

@@ -3,7 +3,7 @@
 import numpy as np
 import plotly.graph_objects as go
 
-from cellclr_lib.plots.pictures import canvas, colour_key, composite, scale_bar, sheet
+from cellclr_lib.plots.compositing import canvas, colour_key, composite, scale_bar, sheet
 from cellclr_lib.plots.style import ACCENTS, NEUTRAL, bare
 
 STRIP_PX, GAP_PX = 36, 14  # room for a title above a row, and between groups of columns

@@ -5,12 +5,12 @@ and `read_positions` give such centres and `crop_cells` takes them. A table name
 ``y_px`` (row). Both are in px and count from 0 at the middle of the first pixel.
 """
 
-from cellclr_lib.data.cropping import crop_screen
-from cellclr_lib.data.cutting import CropConfig, crop_cells, scale_to_uint8
+from cellclr_lib.data.field_cropping import CropConfig, crop_cells, scale_to_uint8
 from cellclr_lib.data.illumination import CorrectedScreen, Illumination, fit_illumination
 from cellclr_lib.data.nuclei import find_nuclei, segment_nuclei
 from cellclr_lib.data.positions import read_positions
 from cellclr_lib.data.screen import Screen
+from cellclr_lib.data.screen_cropping import crop_screen
 from cellclr_lib.data.simulation import SimulationConfig, simulate
 from cellclr_lib.data.store import CellStore
 

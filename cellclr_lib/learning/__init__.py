@@ -12,7 +12,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "embedding": ["embed", "embed_images"],
         "losses.nt_xent": ["nt_xent_loss"],
         "losses.sup_con": ["sup_con_loss"],
-        "losses.top1": ["top1_accuracy"],
+        "top1": ["top1_accuracy"],
         "losses.vicreg": ["vicreg_loss"],
         "model": ["Encoder", "ProjectionHead", "build_encoder"],
         "training": ["EpochState", "TrainResult", "train"],

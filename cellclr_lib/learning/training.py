@@ -29,7 +29,7 @@ from cellclr_lib.learning.checkpoint import (
 from cellclr_lib.learning.config import TrainConfig
 from cellclr_lib.learning.device import freed_memory_kept
 from cellclr_lib.learning.embedding import embed_images
-from cellclr_lib.learning.trainer import Trainer
+from cellclr_lib.learning.training_loop import Trainer
 from cellclr_lib.settings import save_yaml, settings_key
 
 if TYPE_CHECKING:

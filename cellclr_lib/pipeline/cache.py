@@ -25,7 +25,7 @@ from filelock import FileLock
 
 from cellclr_lib import atomic
 from cellclr_lib.data import CellStore, CropConfig, Screen, SimulationConfig, crop_screen, simulate, simulation
-from cellclr_lib.data import cropping as cropping_stage
+from cellclr_lib.data import screen_cropping as cropping_stage
 from cellclr_lib.settings import settings_key
 
 if TYPE_CHECKING:

@@ -1,16 +1,16 @@
 """Draw the figures that more than one page or a report needs: tables in, Plotly figures out.
 
-`style` holds the palette and the look, `pictures` merges stains to colour, `images` shows cells and fields,
+`style` holds the palette and the look, `compositing` merges stains to colour, `galleries` shows cells and fields,
 `plates` what lies in the wells of a plate, `training` curves and the embedding map, `scores` and `score_paths` NSC
-and NSCB, `sweeps` and `parallel` the results of a sweep, `ablations` which settings pay. What one chapter alone
-draws is in `book/figures`.
+and NSCB, `sweeps` and `parallel_coordinates` the results of a sweep, `ablations` which settings pay. What one
+chapter alone draws is in `book/figures`.
 """
 
 from cellclr_lib.plots import style
 from cellclr_lib.plots.ablations import ablation
-from cellclr_lib.plots.images import field, montage, pairs
-from cellclr_lib.plots.parallel import sweep_parallel
-from cellclr_lib.plots.pictures import composite
+from cellclr_lib.plots.compositing import composite
+from cellclr_lib.plots.galleries import field, montage, pairs
+from cellclr_lib.plots.parallel_coordinates import sweep_parallel
 from cellclr_lib.plots.plates import moa_code, moa_plate_map, plate_map
 from cellclr_lib.plots.score_paths import score_path
 from cellclr_lib.plots.scores import confusion, leaders, score_intervals, score_table

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 
 from cellclr_lib.plots import _trials
 from cellclr_lib.plots._trials import DASHES, MEASURES, SCALE, SYMBOLS
-from cellclr_lib.plots.parallel import sweep_parallel
+from cellclr_lib.plots.parallel_coordinates import sweep_parallel
 from cellclr_lib.plots.style import NEUTRAL, bare
 
 __all__ = ["sweep_agreement", "sweep_curves", "sweep_heatmap", "sweep_parallel"]

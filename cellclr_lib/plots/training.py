@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 from skimage.transform import resize
 
-from cellclr_lib.plots.pictures import composite, data_uri, sheet
+from cellclr_lib.plots.compositing import composite, data_uri, sheet
 from cellclr_lib.plots.style import ACCENTS, MOA_COLOURS, MOA_SYMBOLS, NEUTRAL, bare, moa_colour
 
 # Title and direction of the columns of a history that are worth a panel.

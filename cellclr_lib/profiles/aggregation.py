@@ -1,7 +1,7 @@
 """Average cells to wells, and wells to treatments.
 
 Every function takes and gives a pair ``(meta, feats)``: a DataFrame and an ``(n, D)`` array whose rows belong
-together; or one of the other forms of `cellclr_lib.profiles.tables`. Explained in chapter 6, *evaluation*.
+together; or one of the other forms of `cellclr_lib.profiles.formats`. Explained in chapter 6, *evaluation*.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import pandas as pd
 from scipy import sparse
 
 from cellclr_lib.annotations import WELL_COLUMNS, is_treatment, round_concentration
-from cellclr_lib.profiles.tables import Profiles
+from cellclr_lib.profiles.formats import Profiles
 
 if TYPE_CHECKING:
-    from cellclr_lib.profiles.tables import Annotations, Features
+    from cellclr_lib.profiles.formats import Annotations, Features
 
 _BLOCK_ROWS = 1024  # cells taken to float64 at a time: small enough for the processor's cache
 
@@ -27,7 +27,7 @@ def aggregate_wells(meta: Annotations, feats: Features | None = None) -> Any:
     Parameters
     ----------
     meta, feats : DataFrame and ndarray, shape (n, D)
-        One row per cell with at least ``plate`` and ``well``; or another form of `cellclr_lib.profiles.tables`.
+        One row per cell with at least ``plate`` and ``well``; or another form of `cellclr_lib.profiles.formats`.
 
     Returns
     -------
@@ -75,7 +75,7 @@ def aggregate_treatments(meta: Annotations, feats: Features | None = None) -> An
     ----------
     meta, feats : DataFrame and ndarray, shape (n, D)
         One row per well with ``compound``, ``concentration_um``, ``moa``, ``batch`` and, if known, ``role``; or
-        another form of `cellclr_lib.profiles.tables`.
+        another form of `cellclr_lib.profiles.formats`.
 
     Returns
     -------

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from cellclr_lib.profiles.tables import PREFIX, Profiles, make_anndata, ours, theirs
+from cellclr_lib.profiles.formats import PREFIX, Profiles, make_anndata, ours, theirs
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-    from cellclr_lib.profiles.tables import Annotations, Features
+    from cellclr_lib.profiles.formats import Annotations, Features
 
 
 def to_parquet(
@@ -31,7 +31,7 @@ def to_parquet(
     Parameters
     ----------
     meta, feats : DataFrame and (n, D) float array
-        Cells, wells or treatments; or another form of `cellclr_lib.profiles.tables`, with None for `feats`.
+        Cells, wells or treatments; or another form of `cellclr_lib.profiles.formats`, with None for `feats`.
     path : path
         File to write; its folder must exist.
     names : sequence of str, optional

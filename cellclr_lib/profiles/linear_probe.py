@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cellclr_lib.annotations import is_treatment
-from cellclr_lib.profiles.tables import Profiles
+from cellclr_lib.profiles.formats import Profiles
 
 if TYPE_CHECKING:
-    from cellclr_lib.profiles.tables import Annotations, Features
+    from cellclr_lib.profiles.formats import Annotations, Features
 
 
 def compound_probe(meta: Annotations, feats: Features | None = None, *, strength: float = 1.0) -> float:
@@ -28,7 +28,7 @@ def compound_probe(meta: Annotations, feats: Features | None = None, *, strength
     ----------
     meta, feats : DataFrame and ndarray, shape (n, D)
         One row per treatment (or well): ``compound moa`` and, where there is one, ``role``; or another form of
-        `cellclr_lib.profiles.tables`.
+        `cellclr_lib.profiles.formats`.
     strength : float
         Inverse of the ridge penalty, scikit-learn's ``C``.
 

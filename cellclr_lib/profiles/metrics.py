@@ -15,11 +15,11 @@ import pandas as pd
 
 from cellclr_lib.annotations import is_control, is_treatment
 from cellclr_lib.profiles.aggregation import one_row_per_well
+from cellclr_lib.profiles.formats import Profiles
 from cellclr_lib.profiles.neighbours import Score, retrieval
-from cellclr_lib.profiles.tables import Profiles
 
 if TYPE_CHECKING:
-    from cellclr_lib.profiles.tables import Annotations, Features
+    from cellclr_lib.profiles.formats import Annotations, Features
 
 _TREATMENT = ("compound", "concentration_um")
 
@@ -32,7 +32,7 @@ def nsc(meta: Annotations, feats: Features | None = None, *, protocol: str = "st
     meta, feats : DataFrame and ndarray, shape (n, D)
         ``compound concentration_um moa batch``, one row per treatment. Wells or cells do as well and are then
         queries themselves. Rows that are not treatments (DMSO, positive controls, unannotated) are passed over.
-        Or another form of `cellclr_lib.profiles.tables`.
+        Or another form of `cellclr_lib.profiles.formats`.
     protocol : "strict" or "published"
         No difference here; see `nscb`.
 
@@ -123,7 +123,7 @@ def replicate_retrieval(meta: Annotations, feats: Features | None = None) -> Sco
     ----------
     meta, feats : DataFrame and ndarray, shape (wells, D)
         One row per well: ``plate well batch compound concentration_um`` and, if known, ``role``; or another form
-        of `cellclr_lib.profiles.tables`. Queries and references are all treated wells, unannotated ones included;
+        of `cellclr_lib.profiles.formats`. Queries and references are all treated wells, unannotated ones included;
         no controls.
 
     Returns
@@ -162,7 +162,7 @@ def week_accuracy(meta: Annotations, feats: Features | None = None) -> Score:
     Parameters
     ----------
     meta, feats : DataFrame and ndarray, shape (wells, D)
-        One row per well: ``plate well batch compound``; or another form of `cellclr_lib.profiles.tables`. Only
+        One row per well: ``plate well batch compound``; or another form of `cellclr_lib.profiles.formats`. Only
         DMSO wells are used.
 
     Returns
@@ -195,7 +195,7 @@ def control_retrieval(meta: Annotations, feats: Features | None = None) -> Score
     ----------
     meta, feats : DataFrame and ndarray, shape (wells, D)
         One row per well: ``plate well batch compound concentration_um role``; or another form of
-        `cellclr_lib.profiles.tables`. All wells are references.
+        `cellclr_lib.profiles.formats`. All wells are references.
 
     Returns
     -------

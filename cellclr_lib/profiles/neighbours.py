@@ -15,10 +15,10 @@ import numpy as np
 import pandas as pd
 
 from cellclr_lib.annotations import round_concentration
-from cellclr_lib.profiles.tables import Profiles
+from cellclr_lib.profiles.formats import Profiles
 
 if TYPE_CHECKING:
-    from cellclr_lib.profiles.tables import Annotations, Features
+    from cellclr_lib.profiles.formats import Annotations, Features
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class Score:
 
     name: str  #: "NSC", "NSCB", ...
     protocol: str  #: "strict" or "published"
-    neighbours: pd.DataFrame  #: one row per query: its columns, neighbour_..., similarity, correct
+    neighbours: pd.DataFrame  #: one row per query: its columns, ``neighbour_…``, ``similarity``, ``correct``
     chance: float  #: expected accuracy if any admissible neighbour were equally likely
     left_out: dict[str, int]  #: why queries are missing: reason or MoA -> number of queries
 
@@ -89,7 +89,7 @@ def retrieval(
     Parameters
     ----------
     meta, feats : DataFrame and ndarray, shape (n, D)
-        One row per profile; or another form of `cellclr_lib.profiles.tables`. All rows are references.
+        One row per profile; or another form of `cellclr_lib.profiles.formats`. All rows are references.
     same : sequence of str
         A neighbour is admissible if it agrees with the query in all these columns ...
     different : sequence of str

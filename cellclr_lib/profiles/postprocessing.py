@@ -16,7 +16,7 @@ from cellclr_lib.profiles.whitening import Whitener
 from cellclr_lib.profiles.z_score import ZScore
 
 if TYPE_CHECKING:
-    from cellclr_lib.profiles.tables import Annotations, Features
+    from cellclr_lib.profiles.formats import Annotations, Features
 
 # What is done to well profiles, in order. Whitening and TVN need features of one unit, so they follow a z-score.
 POSTS: dict[str, Sequence[Transform]] = {
@@ -33,7 +33,7 @@ def postprocess(meta: Annotations, feats: Features | None = None, post: str = "z
     Parameters
     ----------
     meta, feats : DataFrame and ndarray, shape (wells, D)
-        One row per well; or another form of `cellclr_lib.profiles.tables`.
+        One row per well; or another form of `cellclr_lib.profiles.formats`.
     post : str
         "none"; "z_score", z-score of each feature over all wells; "whitening" or "tvn", the same followed by
         `Whitener` or `TVN`, which are fitted on DMSO wells only.

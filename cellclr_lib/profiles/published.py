@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from cellclr_lib.annotations import WELL_COLUMNS, read_annotations
-from cellclr_lib.profiles.tables import checked
+from cellclr_lib.profiles.formats import checked
 
 UNCLEAN = {"Location", "Parent", "Number", "Children", "Center", "Orientation"}  # where a cell lies
 

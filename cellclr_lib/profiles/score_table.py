@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from cellclr_lib.profiles.aggregation import aggregate_treatments, aggregate_wells
+from cellclr_lib.profiles.formats import Profiles
 from cellclr_lib.profiles.metrics import drop, nsc, nscb
 from cellclr_lib.profiles.postprocessing import POSTS, postprocess
-from cellclr_lib.profiles.tables import Profiles
 from cellclr_lib.profiles.uncertainty import bootstrap_interval, drop_interval, permutation_null
 
 if TYPE_CHECKING:
-    from cellclr_lib.profiles.tables import Annotations, Features
+    from cellclr_lib.profiles.formats import Annotations, Features
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ def tabulate_scores(
     Parameters
     ----------
     meta, feats : DataFrame and ndarray, shape (n, D)
-        One row per cell or well, see `aggregate_wells`; or another form of `cellclr_lib.profiles.tables`.
+        One row per cell or well, see `aggregate_wells`; or another form of `cellclr_lib.profiles.formats`.
     protocol : str
         "strict" or "published"; see `nscb`.
     posts : sequence of str

@@ -3,7 +3,7 @@
 Each is a `sklearn.base.BaseEstimator` with ``fit(meta, feats)``, which returns itself, ``transform(meta,
 feats)``, which returns new features of the shape ``(n, D)`` and the type that came in, and ``fit_transform``. In
 the place of the two, each takes one table with ``Metadata_*`` columns or an AnnData and gives the same back
-(`cellclr_lib.profiles.tables`); so they can be steps of a `sklearn.pipeline.Pipeline`. Sums and matrices are
+(`cellclr_lib.profiles.formats`); so they can be steps of a `sklearn.pipeline.Pipeline`. Sums and matrices are
 float64. Explained in chapter 7, *post-processing*.
 """
 
@@ -17,16 +17,16 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from cellclr_lib.annotations import is_control
-from cellclr_lib.profiles.tables import Profiles
+from cellclr_lib.profiles.formats import Profiles
 
 if TYPE_CHECKING:
     from typing import Self
 
-    from cellclr_lib.profiles.tables import Annotations, Features
+    from cellclr_lib.profiles.formats import Annotations, Features
 
 
 class Transform(BaseEstimator):
-    """Take profiles in any form of `cellclr_lib.profiles.tables`, and give them back in the same."""
+    """Take profiles in any form of `cellclr_lib.profiles.formats`, and give them back in the same."""
 
     _columns: tuple[str, ...] = ("compound",)  # annotations that a fit needs
     _prefix: str | None = None  # how features are named that are no longer those that came in
@@ -37,7 +37,7 @@ class Transform(BaseEstimator):
         Parameters
         ----------
         meta, feats : DataFrame and ndarray, shape (n, D)
-            One row per well; or another form of `cellclr_lib.profiles.tables`.
+            One row per well; or another form of `cellclr_lib.profiles.formats`.
 
         Returns
         -------

@@ -14,12 +14,12 @@ import numpy as np
 import pandas as pd
 
 from cellclr_lib.annotations import is_treatment
+from cellclr_lib.profiles.formats import Profiles
 from cellclr_lib.profiles.metrics import nsc
-from cellclr_lib.profiles.tables import Profiles
 
 if TYPE_CHECKING:
+    from cellclr_lib.profiles.formats import Annotations, Features
     from cellclr_lib.profiles.neighbours import Score
-    from cellclr_lib.profiles.tables import Annotations, Features
 
     Seed = int | np.random.Generator
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from cellclr_lib.data import CropConfig, Screen, crop_cells, crop_screen, find_nuclei, scale_to_uint8
-from cellclr_lib.data import cropping as module
+from cellclr_lib.data import screen_cropping as module
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from cellclr_lib.data import (
     Screen,
     crop_screen,
     fit_illumination,
-    plate_measurements,
+    plate_calibration,
 )
 from cellclr_lib.data.illumination import FLOOR
 from cellclr_lib.data.simulation import SimulationConfig, simulate
@@ -184,7 +184,7 @@ def test_the_result_depends_neither_on_workers_nor_on_a_kill(two_plates, tmp_pat
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(plate_measurements, "_plate_limits", dies)
+        patch.setattr(plate_calibration, "_plate_limits", dies)
         crop_screen(two_plates, config, tmp_path / "killed", jobs=1, progress=False)
     files = sorted((tmp_path / "killed").glob("parts-*/*/light.json"))
     assert len(files) == 2 and json.loads(files[0].read_text())["light"]["dark"]
@@ -195,7 +195,7 @@ def test_the_result_depends_neither_on_workers_nor_on_a_kill(two_plates, tmp_pat
         return fit_illumination(fields)
 
     with monkeypatch.context() as patch:
-        patch.setattr(plate_measurements, "fit_illumination", counts)
+        patch.setattr(plate_calibration, "fit_illumination", counts)
         again = crop_screen(two_plates, config, tmp_path / "killed", jobs=1, progress=False)
     assert len(measured) == 1  # of the plate with the missing image, which might be there now; not of the other
     np.testing.assert_array_equal(again.images, whole.images)

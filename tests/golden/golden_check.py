@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from cellclr_lib.baselines import handcrafted, pixel_pca, untrained
-from cellclr_lib.data import cropping, simulation
+from cellclr_lib.data import screen_cropping as cropping
+from cellclr_lib.data import simulation
 from cellclr_lib.learning import config, embedding
 from cellclr_lib.pipeline import callbacks
 

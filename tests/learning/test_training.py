@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from cellclr_lib.data import CellStore
-from cellclr_lib.learning import TrainConfig, embed, train, trainer
+from cellclr_lib.learning import TrainConfig, embed, train, training_loop
 from cellclr_lib.learning.checkpoint import load_checkpoint
 from cellclr_lib.learning.loader import read_shrunk
 from cellclr_lib.learning.optimizer import learning_rate
@@ -204,7 +204,7 @@ def drawn_rows(config, store, monkeypatch, tmp_path):
 
         return lambda batches: map(read, batches)
 
-    monkeypatch.setattr(trainer, "pixel_source", source)
+    monkeypatch.setattr(training_loop, "pixel_source", source)
     train(store, dataclasses.replace(config, epochs=1, folder=str(tmp_path / "run")))
     return np.array(rows)
 

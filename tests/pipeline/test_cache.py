@@ -38,7 +38,10 @@ def test_another_setting_is_another_artefact(own_cache):
 
 @pytest.mark.parametrize("stage", ["simulation", "cropping"])
 def test_another_version_of_a_stage_is_another_result(own_cache, monkeypatch, stage):
-    names = {"simulation": "cellclr_lib.data.simulation.VERSION", "cropping": "cellclr_lib.data.cropping.VERSION"}
+    names = {
+        "simulation": "cellclr_lib.data.simulation.VERSION",
+        "cropping": "cellclr_lib.data.screen_cropping.VERSION",
+    }
     before = cache.crops(source=SOURCE).path
     monkeypatch.setattr(names[stage], 2)
     assert cache.crops(source=SOURCE).path != before

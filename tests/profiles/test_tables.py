@@ -24,7 +24,7 @@ from cellclr_lib.profiles import (
     to_anndata,
     week_accuracy,
 )
-from cellclr_lib.profiles.tables import Profiles, theirs
+from cellclr_lib.profiles.formats import Profiles, theirs
 
 NAMES = ["area", "eccentricity", "dna", "tubulin", "actin", "texture"]
 

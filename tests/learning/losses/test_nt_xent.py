@@ -9,8 +9,8 @@ from torch.nn.functional import cross_entropy, normalize
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from cellclr_lib.learning import nt_xent_loss, top1_accuracy
+from cellclr_lib.learning import top1 as top1_module
 from cellclr_lib.learning.losses import nt_xent as module
-from cellclr_lib.learning.losses import top1 as top1_module
 
 
 def by_hand(z1, z2, temperature):

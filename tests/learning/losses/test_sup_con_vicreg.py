@@ -10,7 +10,7 @@ import torch
 from torch.autograd import gradcheck
 
 from cellclr_lib.data import CellStore
-from cellclr_lib.learning import TrainConfig, nt_xent_loss, top1_accuracy, train, trainer
+from cellclr_lib.learning import TrainConfig, nt_xent_loss, top1_accuracy, train, training_loop
 from cellclr_lib.learning.losses.sup_con import sup_con_loss
 from cellclr_lib.learning.losses.vicreg import vicreg_loss
 
@@ -169,7 +169,7 @@ def test_what_attracts_is_the_group_of_the_pairs(store, tmp_path, monkeypatch):
         seen.append(groups)
         return sup_con_loss(z1, z2, groups, temperature)
 
-    monkeypatch.setattr(trainer, "sup_con_loss", spy)
+    monkeypatch.setattr(training_loop, "sup_con_loss", spy)
     config = TrainConfig(
         objective="sup_con", positives="treatment", input_px=16, epochs=1, batch_size=16, device="cpu",
         folder=str(tmp_path / "run"),

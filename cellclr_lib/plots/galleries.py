@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from cellclr_lib.plots.pictures import canvas, colour_key, composite, data_uri, scale_bar, sheet
+from cellclr_lib.plots.compositing import canvas, colour_key, composite, data_uri, scale_bar, sheet
 from cellclr_lib.plots.style import NEUTRAL, moa_colour
 
 

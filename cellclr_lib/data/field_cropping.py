@@ -1,6 +1,6 @@
 """Cut the cells of one field of view: a square around each nucleus.
 
-The whole screen is cut by `cellclr_lib.data.cropping`. Explained in chapter 2, *from fields to cells*.
+The whole screen is cut by `cellclr_lib.data.screen_cropping`. Explained in chapter 2, *from fields to cells*.
 """
 
 from dataclasses import dataclass

@@ -17,11 +17,11 @@ from cellclr_lib.learning.device import choose_bf16, choose_device
 from cellclr_lib.learning.loader import pixel_source, read_shrunk, shrunk_px
 from cellclr_lib.learning.losses.nt_xent import nt_xent_loss
 from cellclr_lib.learning.losses.sup_con import sup_con_loss
-from cellclr_lib.learning.losses.top1 import top1_accuracy
 from cellclr_lib.learning.losses.vicreg import vicreg_loss
 from cellclr_lib.learning.model import ProjectionHead, build_encoder
 from cellclr_lib.learning.optimizer import build_optimizer, learning_rate
 from cellclr_lib.learning.positives import PositiveSampler
+from cellclr_lib.learning.top1 import top1_accuracy
 from cellclr_lib.settings import to_dict
 
 if TYPE_CHECKING:

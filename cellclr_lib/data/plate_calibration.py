@@ -16,7 +16,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from cellclr_lib import atomic
-from cellclr_lib.data.cutting import CropConfig
+from cellclr_lib.data.field_cropping import CropConfig
 from cellclr_lib.data.illumination import FEW_FIELDS, Illumination, fit_illumination
 from cellclr_lib.data.screen import Screen
 from cellclr_lib.settings import from_dict, to_dict

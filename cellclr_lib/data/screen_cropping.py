@@ -18,9 +18,9 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from cellclr_lib.data.cutting import CropConfig, crop_cells, scale_to_uint8
+from cellclr_lib.data.field_cropping import CropConfig, crop_cells, scale_to_uint8
 from cellclr_lib.data.illumination import CorrectedScreen, Illumination
-from cellclr_lib.data.plate_measurements import measure_light, measure_scaling, saved
+from cellclr_lib.data.plate_calibration import measure_light, measure_scaling, saved
 from cellclr_lib.data.positions import read_positions
 from cellclr_lib.data.screen import Screen
 from cellclr_lib.data.store import CellStore
