@@ -76,9 +76,17 @@ def read_annotations(
         if (empty := table[column] == "").any():
             raise ValueError(f"{image_table}: {_WELL_COLUMNS[column]} is empty in {_lines(empty)}")
     table["batch"] = table["plate"].str.replace("_.*", "", regex=True)
-    table["replicate"] = _numbers(raw, _WELL_COLUMNS["replicate"], image_table).astype(int)
+    replicate = _numbers(raw, _WELL_COLUMNS["replicate"], image_table)
+    if (broken := pd.Series(replicate % 1 != 0)).any():
+        first = replicate[broken][0]
+        raise ValueError(
+            f"{image_table}: {_WELL_COLUMNS['replicate']} is {first:g} in {_lines(broken)}; expected 1, 2 …"
+        )
+    table["replicate"] = replicate.astype(int)
     table["concentration_um"] = _numbers(raw, _WELL_COLUMNS["concentration_um"], image_table)
     table["site"] = _sites(raw, table, image_table)
+    _check_control_name(table, image_table)
+    _check_files(raw, image_table)
     _check_one_spelling_per_well(table, image_table)
     _check_one_content_per_well(table, image_table)
 
@@ -155,6 +163,25 @@ def _sites(raw: pd.DataFrame, table: pd.DataFrame, path: Path) -> pd.Series:
     if len(order.columns) == 2:  # a few wells of BBBC021 are listed as 3, 4, 1, 2; their numbers are in order
         order = order.sort_values(list(order), kind="stable")
     return table.loc[order.index].groupby(["plate", "well"]).cumcount().reindex(table.index) + 1
+
+
+def _check_control_name(table: pd.DataFrame, path: Path) -> None:
+    """Refuse dmso beside DMSO: its wells would be compounds."""
+    other = (table["compound"] != CONTROL) & (table["compound"].str.upper() == CONTROL)
+    if other.any():
+        name = table.loc[other, "compound"].iloc[0]
+        raise ValueError(f"{path}: the compound is {name!r} in {_lines(other)}; controls are named {CONTROL}")
+
+
+def _check_files(raw: pd.DataFrame, path: Path) -> None:
+    """Refuse an image that is listed twice, as another field, well or channel."""
+    names = [raw[_PATH_COLUMNS[f"path_{ours}"]] + "/" + raw[_FILE_COLUMNS[f"file_{ours}"]] for ours in CHANNELS]
+    files = pd.concat(names)  # the index is the line of the table
+    twice = files[files.duplicated(keep=False)]
+    if len(twice):
+        lines = sorted({int(line) + 2 for line in twice.index[twice == twice.iloc[0]]})
+        where = f"lines {lines[0]} and {lines[1]}" if len(lines) > 1 else f"two channels of line {lines[0]}"
+        raise ValueError(f"{path}: the image {twice.iloc[0]} is listed in {where}; expected once")
 
 
 def _check_one_spelling_per_well(table: pd.DataFrame, path: Path) -> None:

@@ -113,6 +113,13 @@ def test_round_concentration_joins_what_differs_in_the_seventh_digit():
         ({"Image_Metadata_Compound": ["A", "A", "A", "B"]}, "well C03 of plate p holds A 1 µM and B 1 µM"),
         ({"Image_Metadata_Well_DAPI": ["B03", "B03", "B3", "B3"]}, "names one well B03 and B3, first in line 2"),
         ({"Image_Metadata_Well_DAPI": ["B03", "B03", "b03", "b03"]}, "names one well B03 and b03"),
+        ({"Replicate": "1.7"}, "Replicate is 1.7 in line 2 and 3 more; expected 1, 2"),
+        ({"Image_Metadata_Compound": ["A", "A", "dmso", "dmso"]}, "is 'dmso' in line 4 and 1 more; controls"),
+        ({"Image_FileName_Actin": ["a", "b", "a", "c"]}, "the image p/a is listed in lines 2 and 4"),
+        (
+            {"Image_FileName_Actin": ["x", "a", "b", "c"], "Image_FileName_Tubulin": ["x", "d", "e", "f"]},
+            "the image p/x is listed in two channels of line 2",
+        ),
         ({"Image_Metadata_Plate_DAPI": ""}, "Image_Metadata_Plate_DAPI is empty"),
     ],
 )

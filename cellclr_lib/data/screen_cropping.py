@@ -16,6 +16,7 @@ from typing import Any
 import joblib
 import numpy as np
 import pandas as pd
+from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from cellclr_lib.data.field_cropping import CropConfig, crop_cells, scale_to_uint8
@@ -63,7 +64,7 @@ def crop_screen(
     Raises
     ------
     FileExistsError
-        If `path` holds a finished store.
+        If `path` holds a finished store, or another process writes to it.
     ValueError
         If no field could be read or no cell was found, or as `read_positions` if published positions are given.
 
@@ -73,6 +74,22 @@ def crop_screen(
     """
     config = config or CropConfig()
     path = Path(path)
+    if (path / "store.json").exists():
+        raise FileExistsError(f"{path} already holds a cell store; choose another folder or remove it")
+    path.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(path / ".lock", timeout=0):
+            return _crop_screen(screen, config, path, jobs, progress)
+    except Timeout:
+        raise FileExistsError(
+            f"{path} is being written by another process; wait, or take another folder"
+        ) from None
+
+
+def _crop_screen(
+    screen: Screen, config: CropConfig, path: Path, jobs: int | None, progress: bool
+) -> CellStore:
+    """Cut every cell, as the only process that writes to `path`."""
     if (path / "store.json").exists():
         raise FileExistsError(f"{path} already holds a cell store; choose another folder or remove it")
     workers = joblib.Parallel(n_jobs=jobs or os.cpu_count(), return_as="generator_unordered")

@@ -14,6 +14,7 @@ the store as complete. Explained in chapter 2, *from fields to cells*.
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -109,6 +110,12 @@ class CellStore:
                 f"{path}: images {images.shape} {images.dtype} and {len(table)} table rows do not belong "
                 "together; make the store again"
             )
+        recorded = (info.get("cells"), len(info.get("channels", ())), info.get("crop_px"))
+        if recorded != (len(images), images.shape[1], images.shape[-1]):
+            raise ValueError(
+                f"{path}: store.json names {recorded[0]} cells, {recorded[1]} channels and {recorded[2]} px, "
+                f"images.npy holds {images.shape}; make the store again"
+            )
         rejected = pd.DataFrame(columns=["plate", "well", "site", "x_px", "y_px", "reason"])
         if (path / "rejected.parquet").exists():
             rejected = pd.read_parquet(path / "rejected.parquet")
@@ -195,24 +202,28 @@ class CellStore:
         if len(channels) != shape[1]:
             raise ValueError(f"{len(channels)} channel names {tuple(channels)} for {shape[1]} channels")
         path.mkdir(parents=True, exist_ok=True)
-        out = np.lib.format.open_memmap(path / "images.npy", mode="w+", dtype=dtype, shape=tuple(shape))
+        _check_space(path, int(np.prod(shape)) * dtype.itemsize)
         tables, start = [], 0
-        for images, table in batches:
-            if len(images) != len(table) or images.shape[1:] != out.shape[1:] or images.dtype != dtype:
-                raise ValueError(
-                    f"{path}: crops {images.shape} {images.dtype} and {len(table)} table rows do not fit "
-                    f"a store {tuple(shape)} {dtype}"
-                )
-            out[start : start + len(images)] = images
-            tables.append(table)
-            start += len(images)
-        if start != shape[0]:
-            raise ValueError(f"{path}: {start} crops given where {shape[0]} were announced")
-        out.flush()
-        del out
-        pd.concat(tables, ignore_index=True).to_parquet(path / "cells.parquet")
+        with atomic.new_file(path / "images.npy") as part:
+            out = np.lib.format.open_memmap(part, mode="w+", dtype=dtype, shape=tuple(shape))
+            for images, table in batches:
+                if len(images) != len(table) or images.shape[1:] != out.shape[1:] or images.dtype != dtype:
+                    raise ValueError(
+                        f"{path}: crops {images.shape} {images.dtype} and {len(table)} table rows do not fit "
+                        f"a store {tuple(shape)} {dtype}"
+                    )
+                out[start : start + len(images)] = images
+                tables.append(table)
+                start += len(images)
+            if start != shape[0]:
+                raise ValueError(f"{path}: {start} crops given where {shape[0]} were announced")
+            out.flush()
+            del out
+        with atomic.new_file(path / "cells.parquet") as part:
+            pd.concat(tables, ignore_index=True).to_parquet(part)
         if rejected is not None:
-            rejected.to_parquet(path / "rejected.parquet")
+            with atomic.new_file(path / "rejected.parquet") as part:
+                rejected.to_parquet(part)
         info = {
             "crop_px": int(shape[-1]),
             "channels": list(channels),
@@ -240,3 +251,12 @@ class CellStore:
         count, channels, height, width = self.images.shape
         what = f"{count} cells, {channels} × {height} × {width} px {self.images.dtype}"
         return f"CellStore({str(self.path)!r}: {what})"
+
+
+def _check_space(path: Path, needed: int) -> None:
+    """Refuse to begin what the disk cannot hold: a memory map that grows past its end kills the process."""
+    if (free := shutil.disk_usage(path).free) < needed:
+        raise OSError(
+            f"{path} needs {needed / 1e9:.2f} GB, and {free / 1e9:.2f} GB are free; make room, "
+            "or take another folder"
+        )

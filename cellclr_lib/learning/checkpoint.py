@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cellclr_lib.data import CellStore
     from cellclr_lib.learning.config import TrainConfig
 
-FORMAT = "cellclr checkpoint 1"  # first entry of every checkpoint; change it when its entries change
+FORMAT = "cellclr checkpoint 2"  # first entry of every checkpoint; change it when its entries change
 PLATE_MAP = ("plate", "well", "compound", "concentration_um", "role")  # columns that choose positives and controls
 FINGERPRINT_CELLS = 64  # cells, evenly spaced over the store, by which its pixels are recognised
 

@@ -20,6 +20,7 @@ from cellclr_lib.learning.checkpoint import load_checkpoint
 from cellclr_lib.learning.device import autocast, choose_bf16, choose_device, freed_memory_kept
 from cellclr_lib.learning.loader import pixel_source
 from cellclr_lib.learning.model import Encoder, build_encoder
+from cellclr_lib.learning.store_input import input_of
 
 if TYPE_CHECKING:
     from cellclr_lib.data import CellStore
@@ -62,14 +63,17 @@ def embed(
     FileNotFoundError
         If there is no checkpoint.
     ValueError
-        If the file is no checkpoint of this library, or its channels are not the store's.
+        If the file is no checkpoint of this library, or was trained on other channels (or the same in another
+        order), another type or another size of crops.
     """
     encoder, config = load_encoder(checkpoint)
-    if encoder.channels != store.images.shape[1]:
-        raise ValueError(
-            f"{checkpoint} was trained on {encoder.channels} channels, but {store.path} has "
-            f"{store.images.shape[1]}: {', '.join(store.channels)}"
-        )
+    trained, given = load_checkpoint(checkpoint)["input"], input_of(store)
+    for name, what in {"channels": "the channels", "dtype": "crops of type", "crop_px": "crops of side"}.items():
+        if trained[name] != given[name]:
+            raise ValueError(
+                f"{checkpoint} was trained on {what} {_words(trained[name])}, but {store.path} has "
+                f"{_words(given[name])}; cut the screen with the settings of the training's crops"
+            )
     with freed_memory_kept():
         return embed_images(
             store.images,
@@ -80,6 +84,10 @@ def embed(
             precision=precision,
             progress=progress,
         )
+
+
+def _words(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def embed_images(

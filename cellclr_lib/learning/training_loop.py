@@ -21,6 +21,7 @@ from cellclr_lib.learning.losses.vicreg import vicreg_loss
 from cellclr_lib.learning.model import ProjectionHead, build_encoder
 from cellclr_lib.learning.optimizer import build_optimizer, learning_rate
 from cellclr_lib.learning.positives import PositiveSampler
+from cellclr_lib.learning.store_input import input_of
 from cellclr_lib.learning.top1 import top1_accuracy
 from cellclr_lib.settings import to_dict
 
@@ -53,6 +54,7 @@ class Trainer:
         self.config, self.device = config, choose_device(config.device)
         self.bf16 = choose_bf16(config.precision, self.device)
         count, channels, crop_px, _ = store.images.shape
+        self.input = input_of(store)
         with torch.random.fork_rng():
             torch.manual_seed(config.seed)
             self.encoder = build_encoder(config.encoder, channels, config.stem, config.weights)
@@ -128,6 +130,7 @@ class Trainer:
         return {
             "config": to_dict(self.config),
             "channels": self.encoder.channels,
+            "input": self.input,
             "encoder": self.encoder.state_dict(),
             "head": self.head.state_dict(),
             "optimizer": self.optimizer.state_dict(),

@@ -7,6 +7,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+from filelock import FileLock
 
 from cellclr_lib.data import CropConfig, Screen, crop_cells, crop_screen, find_nuclei, scale_to_uint8
 from cellclr_lib.data import screen_cropping as module
@@ -154,6 +155,14 @@ def test_what_was_measured_while_files_were_missing_is_measured_again(
     store = crop_screen(damaged, config, tmp_path / "store", jobs=1, progress=False)
     np.testing.assert_array_equal(store.images, expected.images)
     assert store.info["scaling"] == expected.info["scaling"] and not store.info["skipped"]
+
+
+def test_a_store_is_written_by_one_process_at_a_time(tiny_screen, tmp_path):
+    path = tmp_path / "store"
+    path.mkdir()
+    with FileLock(path / ".lock"), pytest.raises(FileExistsError, match="being written by another process"):
+        crop_screen(tiny_screen, CropConfig(), path, jobs=1, progress=False)
+    assert [file.name for file in path.iterdir()] == [".lock"]
 
 
 def test_a_plate_without_a_readable_field_has_no_limits(tiny_screen, damaged, tmp_path):

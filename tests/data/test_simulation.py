@@ -147,6 +147,12 @@ def test_an_interrupted_screen_has_no_image_table_and_is_completed(screen, tmp_p
     assert digest(simulate(TINY, tmp_path / "screen", progress=False, jobs=1)) == digest(screen)
 
 
+def test_killed_before_its_settings_were_written_it_can_begin_again(screen, tmp_path):
+    (tmp_path / "screen").mkdir()
+    (tmp_path / "screen" / ".simulation.1.part.yaml").write_bytes(b"killed here")
+    assert digest(simulate(TINY, tmp_path / "screen", progress=False, jobs=1)) == digest(screen)
+
+
 def test_a_folder_with_something_else_is_refused(screen, tmp_path):
     with pytest.raises(FileExistsError, match="other settings"):
         simulate(dataclasses.replace(TINY, seed=5), screen, progress=False)

@@ -1,6 +1,7 @@
 """A store gives back what was put in, and refuses what does not fit."""
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -76,6 +77,29 @@ def test_pixels_and_table_must_belong_together(cells, tmp_path):
     table[:5].reset_index(drop=True).to_parquet(store.path / "cells.parquet")
     with pytest.raises(ValueError, match="do not belong"):
         CellStore.open(store.path)
+
+
+@pytest.mark.parametrize("change", [{"cells": 6}, {"channels": ["one"]}, {"crop_px": 9}])
+def test_the_record_and_the_pixels_must_agree(cells, tmp_path, change):
+    store = CellStore.from_arrays(*cells, tmp_path / "store")
+    (store.path / "store.json").write_text(json.dumps(store.info | change))
+    with pytest.raises(ValueError, match=r"store\.json names .* images\.npy holds"):
+        CellStore.open(store.path)
+
+
+def test_what_the_disk_cannot_hold_is_not_begun(cells, tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)._replace(free=100)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(OSError, match=r"store needs .* GB, and 0\.00 GB are free"):
+        CellStore.from_arrays(*cells, tmp_path / "store")
+    assert not list((tmp_path / "store").iterdir())
+
+
+def test_an_error_on_the_way_leaves_no_half_written_pixels(cells, tmp_path):
+    images, table = cells
+    with pytest.raises(ValueError, match="given where 9 were announced"):
+        CellStore.from_batches([(images, table)], (9, *images.shape[1:]), images.dtype, tmp_path / "store")
+    assert not list((tmp_path / "store").iterdir())
 
 
 def test_store_json_is_plain(cells, tmp_path):

@@ -109,5 +109,23 @@ def test_missing_and_foreign_checkpoints(trained, tmp_path):
 
 
 def test_other_channels(trained, tmp_path):
-    with pytest.raises(ValueError, match="trained on 3 channels, but .* has 2: channel0, channel1"):
+    with pytest.raises(ValueError, match="the channels dna, tubulin, actin, but .* has channel0, channel1"):
         embed(make_store(tmp_path / "two", channels=2), trained[0])
+
+
+def test_another_kind_of_crops_is_refused(trained, tmp_path):
+    """An encoder sees crops of the type, size and order of channels that it was trained on, of any screen."""
+    checkpoint, store = trained
+    crops, table = np.array(store.images), store.table
+    names = list(store.channels)
+    turned = CellStore.from_arrays(crops[:, ::-1], table, tmp_path / "turned", channels=names[::-1])
+    with pytest.raises(ValueError, match="the channels dna, tubulin, actin, but .* has actin, tubulin, dna"):
+        embed(turned, checkpoint)
+    deep = CellStore.from_arrays(crops.astype(np.uint16) * 257, table, tmp_path / "deep")
+    with pytest.raises(ValueError, match="trained on crops of type uint8, but .* has uint16"):
+        embed(deep, checkpoint)
+    small = CellStore.from_arrays(crops[:, :, :20, :20], table, tmp_path / "small")
+    with pytest.raises(ValueError, match="trained on crops of side 24, but .* has 20"):
+        embed(small, checkpoint)
+    other = CellStore.from_arrays(crops[::-1], table, tmp_path / "other")
+    np.testing.assert_allclose(embed(other, checkpoint)[::-1], embed(store, checkpoint), atol=1e-5)

@@ -138,7 +138,7 @@ def _claim(config: SimulationConfig, root: Path) -> None:
                 f"(see {path}); delete the folder or choose another"
             )
         return
-    if root.exists() and any(root.iterdir()):
+    if root.exists() and any(atomic.PART not in entry.name for entry in root.iterdir()):
         raise FileExistsError(f"{root} is not empty and holds no {SETTINGS}; choose an empty or new folder")
     root.mkdir(parents=True, exist_ok=True)
     atomic.write_text(path, yaml.safe_dump(expected, sort_keys=False))
