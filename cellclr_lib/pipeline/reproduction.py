@@ -157,6 +157,6 @@ def _store(config: Reproduction, screen: Screen, folder: Path) -> CellStore:
 
 
 def _features(checkpoint: Path, store: CellStore, device: str, file: Path) -> np.ndarray:
-    if not file.exists():
+    if not (file.exists() and file.with_suffix(".json").exists()):  # a kill may have come between the two
         save_features(embed(store, checkpoint, device=device), store, file)
     return load_features(file, store)
