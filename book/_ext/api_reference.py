@@ -33,6 +33,8 @@ def link_chapters(app, what, name, obj, options, lines):
         return f":ref:`chapter {mention[1]}, {title} <{label}>`" if label else mention[0]
 
     lines[:] = MENTION.sub(link, text).split("\n")
+    if what in ("attribute", "data", "property"):
+        lines.insert(0, "")  # else Napoleon takes what stands before a colon for the type
 
 
 def read_labels(app):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
+from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
 from cellclr_lib.annotations import is_control
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 
 class Transform(BaseEstimator):
     """Take profiles in any form of `cellclr_lib.profiles.formats`, and give them back in the same."""
+
+    # The features are data, no metadata that a Pipeline could route: else methods to request them are added.
+    __metadata_request__fit = {"feats": UNUSED}
+    __metadata_request__transform = {"feats": UNUSED}
 
     _columns: tuple[str, ...] = ("compound",)  # annotations that a fit needs
     _prefix: str | None = None  # how features are named that are no longer those that came in

@@ -42,7 +42,7 @@ def nt_xent_loss(z1: torch.Tensor, z2: torch.Tensor, temperature: float = 0.1) -
 
     See Also
     --------
-    cellclr_lib.learning.top1.top1_accuracy : share of the views that find their partner.
+    cellclr_lib.learning.top1_accuracy : share of the views that find their partner.
 
     Notes
     -----
