@@ -9,7 +9,7 @@ float64. Explained in chapter 7, *post-processing*.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 class Transform(BaseEstimator):
     """Take profiles in any form of `cellclr_lib.profiles.formats`, and give them back in the same."""
 
-    # The features are data, no metadata that a Pipeline could route: else methods to request them are added.
-    __metadata_request__fit = {"feats": UNUSED}
-    __metadata_request__transform = {"feats": UNUSED}
+    # Both are data, no metadata that a Pipeline could route: else scikit-learn adds methods to request them.
+    __metadata_request__fit: ClassVar[dict[str, str]] = {"meta": UNUSED, "feats": UNUSED}
+    __metadata_request__transform: ClassVar[dict[str, str]] = {"meta": UNUSED, "feats": UNUSED}
 
     _columns: tuple[str, ...] = ("compound",)  # annotations that a fit needs
     _prefix: str | None = None  # how features are named that are no longer those that came in
