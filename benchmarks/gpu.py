@@ -65,6 +65,11 @@ class Cells:
     table: pd.DataFrame
     path: Path
 
+    @property
+    def channels(self):
+        """Name the channels, as a store does."""
+        return tuple(f"channel{i}" for i in range(self.images.shape[1]))
+
     def __len__(self):
         return len(self.images)
 
