@@ -34,7 +34,8 @@ def link_chapters(app, what, name, obj, options, lines):
 
     lines[:] = MENTION.sub(link, text).split("\n")
     if what in ("attribute", "data", "property"):
-        lines.insert(0, "")  # else Napoleon takes what stands before a colon for the type
+        # Napoleon takes what stands before a colon for the type.
+        lines[:] = [re.sub(r":(?=\s)", " –", line) for line in lines]
 
 
 def read_labels(app):
