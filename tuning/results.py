@@ -94,9 +94,9 @@ def ranking(results, plan):
 
 
 def agreement(results):
-    """Spearman's rank correlation of retrieval with NSC and with NSCB over all scored trials: a dict."""
+    """Compute Spearman's rank correlation of retrieval with NSC and with NSCB over the trials that have both."""
     fine = results[results["error"] == ""]
-    return {name: fine["retrieval"].rank().corr(fine[name].rank()) for name in ("nsc", "nscb")}
+    return {name: fine["retrieval"].corr(fine[name], method="spearman") for name in ("nsc", "nscb")}
 
 
 def save_best(results, ranked, plan, folder):

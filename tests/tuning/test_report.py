@@ -52,3 +52,11 @@ def test_it_opens(browser, page, scheme):
     assert not errors and asked == [page.as_uri()], json.dumps(asked)
     assert len(plots) == 4 and all(plots)
     assert colours[0] == ("rgb(255, 255, 255)" if scheme == "dark" else "rgb(0, 0, 0)")
+
+
+def test_agreement_ranks_only_trials_that_have_both_scores():
+    """The trial without NSCB lies between the others in retrieval and must not part their ranks."""
+    results = pd.DataFrame({"retrieval": [0.1, 0.2, 0.3, 0.4], "nsc": [1.0, 2.0, 3.0, 4.0], "error": ""})
+    results["nscb"] = [0.5, None, 0.7, 0.6]
+    assert agreement(results) == {"nsc": pytest.approx(1.0), "nscb": pytest.approx(0.5)}
+    assert agreement(results.assign(error=["", "", "", "lost"]))["nsc"] == pytest.approx(1.0)
