@@ -96,7 +96,9 @@ def ranking(results, plan):
 def agreement(results):
     """Compute Spearman's rank correlation of retrieval with NSC and with NSCB over the trials that have both."""
     fine = results[results["error"] == ""]
-    return {name: fine["retrieval"].corr(fine[name], method="spearman") for name in ("nsc", "nscb")}
+    both = {name: fine[["retrieval", name]].dropna() for name in ("nsc", "nscb")}
+    # By ranks, since scipy's own function warns where a score is constant.
+    return {name: pair["retrieval"].rank().corr(pair[name].rank()) for name, pair in both.items()}
 
 
 def save_best(results, ranked, plan, folder):
